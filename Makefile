@@ -1,0 +1,35 @@
+# `make demo` runs the main job on a real cluster; `make test` passes every test. Both set up what they need first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock generate lint unit api e2e test demo demo-down bench clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3.") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv: $(VENV)/.installed ## the Python environment with every dependency, from the hashed locks
+
+lock: ## write the hashed requirement files anew from pyproject.toml
+	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet uv; }
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --extra live -c requirements.txt -o requirements-demo.txt
+	$(COMPILE) --extra dev -c requirements-demo.txt -o requirements-dev.txt
+
+generate: venv ## write the generated files (crds/ and the chart's copy of them) from the models
+	$(BIN)/python -m mistral_voice.contract.crd
+
+lint: venv ## formatting, lint, types and import directions
+	$(BIN)/ruff format --check operator tests
+	$(BIN)/ruff check operator tests
+	$(BIN)/mypy

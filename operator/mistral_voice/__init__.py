@@ -1,0 +1,1 @@
+"""Real-time voice agents on Mistral's models, as Kubernetes resources."""

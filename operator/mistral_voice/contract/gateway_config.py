@@ -1,0 +1,90 @@
+"""The file `gateway.json`: what the operator tells a session gateway. Names are camelCase on the wire.
+
+The gateway starts within a second and carries no Pydantic, so these are msgspec structures.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+
+
+class Integration(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Which integration the gateway serves: the labels of its metrics and logs."""
+
+    namespace: str
+    name: str
+    mode: Literal["byok", "managed"] = "byok"
+
+
+class Upstream(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The way to Mistral: the base URL without `/v1` (https, or http for a simulator) and the credential file, re-read when it changes.
+
+    `ca_bundle_file` is a PEM file that replaces the system's certificate authorities. The three models are the speech models beside the chat model.
+    """
+
+    base_url: str
+    credential_file: str
+    ca_bundle_file: str | None = None
+    transcription_model: str = "voxtral-mini-transcribe-realtime-latest"
+    speech_model: str = "voxtral-mini-tts-latest"
+
+
+class SessionDefaults(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The integration's config, with `default` already resolved to a voice's id."""
+
+    model: str
+    voice: str
+    turn_detection: Literal["server_vad", "push_to_talk"]
+    max_session_duration_seconds: PositiveInt
+
+
+class Policy(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What a client may choose. An empty `allowed_models` or `allowed_voices` means: only the integration's own; empty origins mean: none from browsers."""
+
+    allowed_models: tuple[str, ...] = ()
+    allowed_voices: tuple[str, ...] = ()
+    instructions: str = ""
+    allowed_origins: tuple[str, ...] = ()
+    playground: bool = False
+    resume_after_false_interruption: bool = True
+
+
+class Limits(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Bounds of one pod: live sessions, and how long a drain may let them run on (seconds)."""
+
+    max_sessions: PositiveInt
+    drain_timeout_seconds: Annotated[int, Meta(ge=0)]
+
+
+class GatewayConfig(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """All that a gateway is told. Directories are those of its mounts; `tls_directory` is set when it serves TLS (`tls.crt`, `tls.key`)."""
+
+    integration: Integration
+    upstream: Upstream
+    session: SessionDefaults
+    limits: Limits
+    client_token_directory: str
+    policy: Policy = Policy()
+    tls_directory: str | None = None
+
+
+class GatewayConfigError(ValueError):
+    """`gateway.json` can't be used; the text says what and where."""
+
+
+def encode(config: GatewayConfig) -> str:
+    """Return the configuration as JSON, sorted and indented, the same text for the same configuration."""
+    return msgspec.json.format(msgspec.json.encode(config, order="sorted"), indent=2).decode() + "\n"
+
+
+def decode(text: bytes) -> GatewayConfig:
+    """Parse `gateway.json`. Raises GatewayConfigError with the place of the first fault."""
+    try:
+        return msgspec.json.decode(text, type=GatewayConfig)
+    except msgspec.DecodeError as error:
+        raise GatewayConfigError(
+            f"gateway.json can't be used: {error}. The operator writes this file; run the same version of both."
+        ) from error

@@ -1,0 +1,47 @@
+"""The side port of a process: `/healthz` (alive), `/readyz` (may get work), `/metrics` (Prometheus)."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+Readiness = Callable[[], str | None]
+"""Returns None when ready, else a sentence that says what is missing."""
+
+
+def health_app(registry: CollectorRegistry, not_ready_because: Readiness, not_alive_because: Readiness = lambda: None) -> web.Application:
+    """Return the application of the side port. Both callables answer at once and must not block."""
+
+    def answer(reason: str | None) -> web.Response:
+        return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=reason + "\n")
+
+    async def healthz(_: web.Request) -> web.Response:
+        return answer(not_alive_because())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return answer(not_ready_because())
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` while the context lasts; yields the bound port (useful with port 0). Raises OSError if the port can't be bound."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await asyncio.shield(runner.cleanup())

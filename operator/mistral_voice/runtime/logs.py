@@ -1,0 +1,53 @@
+"""Structured logs: one JSON object a line on standard error, over the standard library's logging."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from mistral_voice.runtime.redaction import Redactor
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON: `time` (RFC 3339, UTC), `level`, `logger`, `message`, then what was given as `extra`."""
+
+    def __init__(self, process: str, redactor: Redactor | None = None) -> None:
+        super().__init__()
+        self._process = process
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a line, with every secret that the redactor knows struck out."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")})
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        text = json.dumps(line, default=str, ensure_ascii=False)
+        return self._redactor.redact(text) if self._redactor else text
+
+
+def configure(process: str, level: str = "info", redactor: Redactor | None = None, stream: IO[str] | None = None) -> None:
+    """Send all logs of this process as JSON lines to `stream` (standard error by default), from `level` upwards."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(process, redactor))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("aiohttp.access", "httpx2", "httpcore2", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def fields(**values: Any) -> Mapping[str, Any]:
+    """Return the `extra` of a log call. Names that logging reserves get a trailing underscore."""
+    return {(f"{key}_" if key in _STANDARD else key): value for key, value in values.items()}
