@@ -22,7 +22,8 @@ class Integration(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
 class Upstream(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The way to Mistral: the base URL without `/v1` (https, or http for a simulator) and the credential file, re-read when it changes.
 
-    `ca_bundle_file` is a PEM file that replaces the system's certificate authorities. The three models are the speech models beside the chat model.
+    `ca_bundle_file` is a PEM file that replaces the system's certificate authorities. The two models are those of speech, beside the
+    chat model.
     """
 
     base_url: str
@@ -42,7 +43,10 @@ class SessionDefaults(Struct, frozen=True, rename="camel", forbid_unknown_fields
 
 
 class Policy(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What a client may choose. An empty `allowed_models` or `allowed_voices` means: only the integration's own; empty origins mean: none from browsers."""
+    """What a client may choose.
+
+    An empty `allowed_models` or `allowed_voices` means: only the integration's own. Empty origins mean: no browser.
+    """
 
     allowed_models: tuple[str, ...] = ()
     allowed_voices: tuple[str, ...] = ()
