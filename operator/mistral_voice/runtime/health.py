@@ -1,20 +1,28 @@
 """The side port of a process: `/healthz` (alive), `/readyz` (may get work), `/metrics` (Prometheus)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 Readiness = Callable[[], str | None]
 """Returns None when ready, else a sentence that says what is missing."""
 
 
-def health_app(registry: CollectorRegistry, not_ready_because: Readiness, not_alive_because: Readiness = lambda: None) -> web.Application:
-    """Return the application of the side port. Both callables answer at once and must not block."""
+Exposition = Callable[[], bytes]
+"""Returns further series in the Prometheus text format; for those that would be too many for a registry."""
+
+
+def health_app(
+    registry: CollectorRegistry,
+    not_ready_because: Readiness,
+    not_alive_because: Readiness = lambda: None,
+    further_series: Exposition = lambda: b"",
+) -> web.Application:
+    """Return the application of the side port. The callables answer at once and must not block."""
 
     def answer(reason: str | None) -> web.Response:
         return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=reason + "\n")
@@ -25,9 +33,9 @@ def health_app(registry: CollectorRegistry, not_ready_because: Readiness, not_al
     async def readyz(_: web.Request) -> web.Response:
         return answer(not_ready_because())
 
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+    async def metrics(_: web.Request) -> web.Response:
+        body = generate_latest(registry) + further_series()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
