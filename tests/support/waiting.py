@@ -1,0 +1,22 @@
+"""Waiting for conditions instead of sleeping for durations."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T:
+    """Return the first truthy result of `condition`, or fail with what was waited for and what was seen last."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        answer = condition()
+        seen: T = await answer if inspect.isawaitable(answer) else answer
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Waited {timeout_seconds:g} s for {what}; last seen: {seen!r}")
+        await asyncio.sleep(every_seconds)

@@ -1,0 +1,44 @@
+from prometheus_client.parser import text_string_to_metric_families
+
+from mistral_voice.controller.metrics import IntegrationFigures, IntegrationSeries
+
+
+def samples(series: IntegrationSeries) -> dict[tuple[str, str, str], float]:
+    return {
+        (sample.name, sample.labels["integration"], sample.labels.get("reason", sample.labels.get("model", ""))): sample.value
+        for family in text_string_to_metric_families(series.exposition().decode())
+        for sample in family.samples
+    }
+
+
+def test_an_integration_has_at_most_five_series_that_prometheus_can_read() -> None:
+    series = IntegrationSeries()
+    series.set(IntegrationFigures("team", "support", "byok", "mistral-medium-latest", False, False, "Unauthorized", 0.25, 1000.0))
+    assert samples(series) == {
+        ("mistral_voice_integration_info", "support", "mistral-medium-latest"): 1,
+        ("mistral_voice_integration_ready", "support", ""): 0,
+        ("mistral_voice_probe_success", "support", "Unauthorized"): 0,
+        ("mistral_voice_probe_duration_seconds", "support", ""): 0.25,
+        ("mistral_voice_probe_last_success_timestamp_seconds", "support", ""): 1000,
+    }
+
+
+def test_what_is_not_known_yet_has_no_series() -> None:
+    series = IntegrationSeries()
+    series.set(IntegrationFigures("team", "support", "byok", "m", True, True, "", 0.1, 1.0))
+    series.set(IntegrationFigures("team", "support", "byok", "m", True))
+    assert {name for name, _, _ in samples(series)} == {"mistral_voice_integration_info", "mistral_voice_integration_ready"}
+
+
+def test_the_series_of_a_deleted_integration_go_with_it() -> None:
+    series = IntegrationSeries()
+    series.set(IntegrationFigures("team", "support", "byok", "m", True))
+    series.remove("team", "support")
+    assert series.exposition() == b""
+
+
+def test_a_label_value_cannot_break_out_of_its_quotes() -> None:
+    series = IntegrationSeries()
+    series.set(IntegrationFigures("team", "support", "byok", 'x"} 1\nforged{a="\\', True))
+    assert ("mistral_voice_integration_info", "support", 'x"} 1\nforged{a="\\') in samples(series)
+    assert "forged" not in {name for name, _, _ in samples(series)}

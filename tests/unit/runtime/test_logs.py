@@ -1,0 +1,61 @@
+import io
+import json
+import logging
+import pickle
+
+import pytest
+
+from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime.logs import JsonFormatter, fields
+from mistral_voice.runtime.redaction import STRUCK_OUT, Redactor
+
+CANARY = "canary-5f0c9a77"
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    redactor = Redactor()
+    redactor.know("tenant/mistral", [Secret(CANARY)])
+    return redactor
+
+
+def logger_to(stream: io.StringIO, redactor: Redactor) -> logging.Logger:
+    logger = logging.Logger("test")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter("operator", redactor))
+    logger.addHandler(handler)
+    return logger
+
+
+def test_a_log_line_is_one_json_object_with_time_level_and_fields(redactor: Redactor) -> None:
+    stream = io.StringIO()
+    logger_to(stream, redactor).info("Applied %s.", "Deployment", extra=fields(namespace="team", name="support"))
+    line = json.loads(stream.getvalue())
+    assert line["message"] == "Applied Deployment."
+    assert (line["level"], line["process"], line["namespace"], line["name_"]) == ("info", "operator", "team", "support")
+    assert line["time"].endswith("Z")
+
+
+def test_a_known_secret_is_struck_out_of_messages_fields_and_tracebacks(redactor: Redactor) -> None:
+    stream = io.StringIO()
+    logger = logger_to(stream, redactor)
+    try:
+        raise ValueError(f"refused: {CANARY}")
+    except ValueError:
+        logger.exception("Failed with %s", CANARY, extra={"detail": {"key": CANARY}})
+    assert CANARY not in stream.getvalue()
+    assert STRUCK_OUT in stream.getvalue()
+
+
+def test_a_forgotten_secret_is_no_longer_sought(redactor: Redactor) -> None:
+    redactor.know("tenant/mistral", [])
+    assert redactor.redact(CANARY) == CANARY
+
+
+def test_a_secret_has_no_printable_form() -> None:
+    secret = Secret(CANARY)
+    assert CANARY not in f"{secret} {secret!r} {[secret]}"
+    assert secret == Secret(CANARY)
+    assert secret.reveal() == CANARY
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
