@@ -33,3 +33,30 @@ lint: venv ## formatting, lint, types and import directions
 	$(BIN)/ruff format --check operator tests
 	$(BIN)/ruff check operator tests
 	$(BIN)/mypy
+	$(BIN)/python -m mistral_voice.contract.crd --check
+	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable, indentation: disable}}' crds
+
+unit: venv ## tests that need nothing but Python
+	$(BIN)/pytest tests/unit
+
+api: venv ## tests against a real kube-apiserver, without nodes
+	$(BIN)/python -m tests.cluster build
+	$(BIN)/pytest tests/api tests/chart
+
+e2e: venv ## tests on a real node
+	$(BIN)/pytest tests/e2e
+
+test: lint unit api e2e ## everything
+
+demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
+	$(BIN)/python -m tests.demo up
+
+demo-down: venv ## remove all that the demo made
+	$(BIN)/python -m tests.demo down
+
+NAME ?=
+bench: venv ## all benchmarks, or one: make bench NAME=operator-apply
+	@$(BIN)/python -m tests.bench $(NAME)
+
+clean: ## remove the virtual environment and caches of the tools (not the built Kubernetes binaries)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

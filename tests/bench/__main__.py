@@ -1,0 +1,30 @@
+"""`python -m tests.bench [NAME …]`: runs benchmarks; each prints JSON lines on standard output and exits 0 if it measured.
+
+A line is `{"bench", "value", "unit", "goal", "peer", "ratio", "runs"}`; a `ratio` above 1 means better than the peer or the goal.
+"""
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "operator-apply": "tests.bench.operator_apply",
+    "operator-idle": "tests.bench.operator_idle",
+    "operator-restart": "tests.bench.operator_restart",
+    "gateway-start": "tests.bench.gateway_start",
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"No benchmark is called {unknown[0]!r}. There are: {', '.join(BENCHMARKS)}.\n")
+        return 2
+    status = 0
+    for name in names or list(BENCHMARKS):
+        sys.stderr.write(f"{name} …\n")
+        status |= importlib.import_module(BENCHMARKS[name]).main()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
