@@ -5,16 +5,22 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 @contextmanager
 def stop_signal() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGTERM or SIGINT sets. The former handlers come back when the context ends. Call it inside a running loop."""
-    loop = asyncio.get_running_loop()
+    """Yield an event that SIGTERM or SIGINT sets while the context lasts. Call it inside a running loop."""
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    take_stop_signals(stopped)
     try:
         yield stopped
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def take_stop_signals(stopped: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set `stopped`, whatever handled them before; for use when a library has taken them for itself."""
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)

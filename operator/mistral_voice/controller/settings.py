@@ -1,0 +1,152 @@
+"""The operator's settings: one YAML file, which the chart renders, and a few flags."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the text says where and why."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Network = IPv4Network | IPv6Network
+
+PRIVATE_NETWORKS = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+)
+"""Private, carrier-grade, link-local and unique-local ranges: gateways don't reach them unless an endpoint says so."""
+
+
+class EgressRule(_Model):
+    """Where an endpoint leads inside the cluster's networks."""
+
+    cidr: Network
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+
+
+class Endpoint(_Model):
+    """A way to Mistral that the administrator allows. `ca_bundle` is PEM text that replaces the system's authorities."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    url: str
+    ca_bundle: str | None = None
+    egress: tuple[EgressRule, ...] = ()
+
+    @field_validator("url")
+    @classmethod
+    def _https_without_path(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment or parts.path not in ("", "/"):
+            raise ValueError("an endpoint's url is https://HOST[:PORT], without path, query or credentials")
+        return value.rstrip("/")
+
+
+class NetworkPolicySettings(_Model):
+    """What the gateways' NetworkPolicy says. `monitoring_namespace_selector` is a label selector of namespaces that may scrape metrics."""
+
+    enabled: bool = True
+    blocked_cidrs: tuple[Network, ...] = Field(default=PRIVATE_NETWORKS, validate_default=True)
+    monitoring_namespace_selector: dict[str, Any] = Field(default_factory=dict)
+
+
+class LeaderElection(_Model):
+    """The lease by which replicas agree on a leader; durations in seconds."""
+
+    enabled: bool = True
+    lease_name: str = "mistral-voice-operator"
+    lease_duration_seconds: Annotated[float, Field(gt=0)] = 15
+    renew_deadline_seconds: Annotated[float, Field(gt=0)] = 10
+    retry_period_seconds: Annotated[float, Field(gt=0)] = 2
+
+
+class ProbeSettings(_Model):
+    """Health checks: how many may run at the same time."""
+
+    max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class OperatorFile(_Model):
+    """The file `operator.yaml`."""
+
+    image: Annotated[str, Field(min_length=1)]
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    default_voice: Annotated[str, Field(min_length=1, max_length=128)] = "voice_478"
+    endpoints: tuple[Endpoint, ...] = (Endpoint(name="default", url="https://api.mistral.ai"),)
+    cluster_domain: str = "cluster.local"
+    watch_namespaces: tuple[str, ...] = ()
+    network_policy: NetworkPolicySettings = NetworkPolicySettings()
+    rollout_pace: Annotated[int, Field(ge=1)] = 10
+    leader_election: LeaderElection = LeaderElection()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    probe: ProbeSettings = ProbeSettings()
+    workers: Annotated[int, Field(ge=1, le=200)] = 20
+
+    @field_validator("endpoints")
+    @classmethod
+    def _names_differ(cls, value: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        names = [endpoint.name for endpoint in value]
+        if len(set(names)) != len(names):
+            raise ValueError("two endpoints have the same name")
+        return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the operator process is told."""
+
+    file: OperatorFile
+    namespace: str
+    identity: str
+    host: str
+    port: int
+    kubeconfig: Path | None
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Read flags and file. Raises SettingsError; exits with 2 on wrong flags, as argparse does."""
+    environment = os.environ
+    parser = argparse.ArgumentParser(prog="mistral-voice operator", description="Reconcile MistralVoiceIntegrations.")
+    parser.add_argument("--config", type=Path, default=environment.get("MISTRAL_VOICE_CONFIG"), help="operator.yaml")
+    parser.add_argument("--host", default=environment.get("MISTRAL_VOICE_HOST", "0.0.0.0"))
+    parser.add_argument("--port", type=int, default=int(environment.get("MISTRAL_VOICE_PORT", "9090")), help="metrics and health")
+    parser.add_argument("--namespace", default=environment.get("POD_NAMESPACE", "default"), help="where the lease lies")
+    parser.add_argument("--identity", default=environment.get("POD_NAME", f"{os.uname().nodename}-{os.getpid()}"), help="name in the lease")
+    parser.add_argument("--kubeconfig", type=Path, default=None, help="instead of the pod's own access")
+    options = parser.parse_args(argv)
+    if options.config is None:
+        raise SettingsError("No configuration: give --config FILE or set MISTRAL_VOICE_CONFIG.")
+    return Settings(read_file(Path(options.config)), options.namespace, options.identity, options.host, options.port, options.kubeconfig)
+
+
+def read_file(path: Path) -> OperatorFile:
+    """Return the settings in a YAML file. Raises SettingsError that names the file and each fault's place."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    try:
+        return OperatorFile.model_validate(content or {})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors())
+        raise SettingsError(f"{path}: {faults}.") from error

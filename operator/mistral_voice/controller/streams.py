@@ -1,0 +1,158 @@
+"""The stream of our own resource: kopf watches, and every event only stores the object and enqueues its key.
+
+kopf's create and update handlers are edge-triggered and cost a write an object; its finalizers, timers and indexes are not used either.
+After a relist kopf doesn't tell of objects that were deleted in the gap: a sweep compares from time to time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import aiohttp
+import kopf
+
+from mistral_voice.contract import names
+from mistral_voice.controller.store import IntegrationStore
+from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import KubeError
+from mistral_voice.kube.objects import KubeObject, ObjectKey
+from mistral_voice.kube.resources import Resource
+from mistral_voice.runtime.shutdown import take_stop_signals
+
+INTEGRATION = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+SWEEP_SECONDS = 600.0
+_CRD_POLL_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class IntegrationStream:
+    """Keeps the store at what the API server says and tells `on_change` which key was touched, and by what resource version."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: IntegrationStore,
+        on_change: Callable[[ObjectKey, str], None],
+        namespaces: Sequence[str] = (),
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._on_change = on_change
+        self._namespaces = tuple(namespaces)
+        self._heard_at = asyncio.get_running_loop().time()
+        self.synced = asyncio.Event()
+        self.problem = "The integrations have not been listed yet."
+
+    def age_seconds(self) -> float:
+        """Return how long ago the watch or a sweep last brought anything, in seconds."""
+        return asyncio.get_running_loop().time() - self._heard_at
+
+    async def run(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event) -> None:
+        """Watch until `stopped` is set. Errors of the API server are waited out."""
+        await self._crd_served(stopped)
+        if stopped.is_set():
+            return
+        async with asyncio.TaskGroup() as group:
+            sweeping = group.create_task(self._sweep_forever(), name="sweep integrations")
+            try:
+                await self._run_kopf(session, server, stopped)
+            finally:
+                sweeping.cancel()
+
+    async def _crd_served(self, stopped: asyncio.Event) -> None:
+        while not stopped.is_set():
+            try:
+                await self._list(limit=1)
+                return
+            except KubeError as error:
+                self.problem = f"MistralVoiceIntegrations can't be listed: {error}"
+                _log.warning(self.problem)
+            try:
+                async with asyncio.timeout(_CRD_POLL_SECONDS):
+                    await stopped.wait()
+            except TimeoutError:
+                continue
+
+    async def _run_kopf(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)  # type: ignore[arg-type]
+        async def login(**_: object) -> kopf.AiohttpSession:
+            return kopf.AiohttpSession(aiohttp_session=session, server=server)
+
+        @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+        async def enqueue(event: kopf.RawEvent, **_: object) -> None:
+            self._take(event["type"], dict(event["object"]))
+
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=kopf_settings(),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=stopped,
+        )
+        # kopf takes SIGTERM for itself when it starts; the order in which we stop is ours.
+        take_stop_signals(stopped)
+        await kopf.run_tasks(tasks, ignored=frozenset(asyncio.all_tasks()) - frozenset(tasks))
+
+    def _take(self, event_type: str | None, body: KubeObject) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        metadata = body["metadata"]
+        if event_type == "DELETED":
+            key = ObjectKey(metadata["namespace"], metadata["name"])
+            self._store.remove(key, metadata["uid"])
+        else:
+            key = self._store.put(body)
+        self._on_change(key, metadata["resourceVersion"])
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            try:
+                await self._sweep()
+            except KubeError as error:
+                self.problem = f"MistralVoiceIntegrations can't be listed: {error}"
+                _log.warning(self.problem)
+                await asyncio.sleep(_CRD_POLL_SECONDS)
+                continue
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep(self) -> None:
+        known = {key: stored.uid for key in self._store if (stored := self._store.get(key))}
+        listed = [item["metadata"] for item in await self._list()]
+        present = {ObjectKey(metadata["namespace"], metadata["name"]): metadata["uid"] for metadata in listed}
+        self._heard_at = asyncio.get_running_loop().time()
+        for key, uid in known.items():
+            if present.get(key) != uid:
+                self._store.remove(key, uid)
+                self._on_change(key, "")
+        self.problem = ""
+        self.synced.set()
+
+    async def _list(self, limit: int = 500) -> list[KubeObject]:
+        items: list[KubeObject] = []
+        for namespace in self._namespaces or (None,):
+            async for page in self._client.pages(INTEGRATION, namespace, metadata_only=True, limit=limit):
+                items.extend(page.items)
+                if limit == 1:
+                    break
+        return items
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: a watch and nothing else, no peering, no events, nothing of kopf's own names in the cluster."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.persistence.finalizer = f"{names.GROUP}/unused"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=names.GROUP)
+    settings.queueing.worker_limit = 64
+    settings.queueing.idle_timeout = 0.1
+    settings.watching.server_timeout = 300
+    settings.watching.connect_timeout = 10
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    return settings
