@@ -1,0 +1,1 @@
+"""The endpoints of Mistral's API, one module for each kind."""

@@ -1,0 +1,1 @@
+"""The scripted temperament: hears, answers and speaks as a script says, to the millisecond."""

@@ -1,0 +1,1 @@
+"""Messages of Mistral's API as types."""
