@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock generate lint unit api e2e test demo demo-down bench clean
@@ -22,9 +22,10 @@ venv: $(VENV)/.installed ## the Python environment with every dependency, from t
 
 lock: ## write the hashed requirement files anew from pyproject.toml
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet uv; }
-	$(COMPILE) -o requirements.txt
-	$(COMPILE) --extra live -c requirements.txt -o requirements-demo.txt
-	$(COMPILE) --extra dev -c requirements-demo.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra live -c requirements.txt -o requirements-demo.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements-demo.txt -o requirements-dev.txt
+	$(COMPILE) --group build -c requirements-dev.txt -o requirements-build.txt
 
 generate: venv ## write the generated files (crds/ and the chart's copy of them) from the models
 	$(BIN)/python -m mistral_voice.contract.crd
