@@ -55,8 +55,13 @@ def run_watched(
     on_line: Callable[[str], None],
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    new_session: bool = False,
 ) -> None:
     """Run a program to its end and pass each line it prints, on standard output or error, to `on_line`.
+
+    Args:
+        what: as for `run`.
+        new_session: the program is not hit by signals to this process's group.
 
     Raises:
         CommandFailed: it ended with an error.
@@ -72,6 +77,7 @@ def run_watched(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=new_session,
         )
     except FileNotFoundError as error:
         raise CommandFailed(f"Could not {what}: the program {argv[0]} is missing.", 127) from error
@@ -96,3 +102,8 @@ def failure(what: str, argv: Sequence[str | Path], exit_code: int, lines: Sequen
     if len(command) > 300:
         command = command[:300] + " …"
     return CommandFailed(f"Could not {what}: `{command}` ended with {exit_code}.\n{shown}".rstrip(), exit_code)
+
+
+def isolated(argv: Sequence[str | Path]) -> list[str | Path]:
+    """The same command in mount and PID namespaces of its own: if it is killed, its mounts and all its processes go with it."""
+    return ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--", *argv]

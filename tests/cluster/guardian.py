@@ -36,6 +36,12 @@ class GuardedProcess:
         poll.register(self._pidfd, select.POLLIN)
         return not poll.poll(0)
 
+    def wait(self) -> None:
+        """Return when the process has ended."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.poll()
+
     def last_lines(self, count: int = 15) -> str:
         """The end of what the process wrote to its standard output and error."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
@@ -86,11 +92,23 @@ class Guardian:
 
     def start(self, name: str, argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str]) -> GuardedProcess:
         """Start a program whose output goes to the file `log`."""
-        request = {"do": "start", "argv": [str(argument) for argument in argv], "log": str(log), "env": dict(env)}
-        process = GuardedProcess(self._request(request)["pid"], name, log)
+        process = GuardedProcess(self._start(argv, env, Path("/"), log)["pid"], name, log)
         with self._lock:
             self._observed.append(process)
         return process
+
+    def run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path) -> int:
+        """Run a program to its end, with this process's standard error for its output, and return its exit code.
+
+        If this process ends first, the program and all it started are killed before the final commands run.
+        """
+        process = GuardedProcess(self._start(argv, env, cwd, None)["pid"], str(argv[0]), Path(os.devnull))
+        try:
+            process.wait()
+        finally:
+            process.close()
+        exit_code: int = self._request({"do": "stop", "pid": process.pid, "grace_seconds": 10})["exit_code"]
+        return exit_code
 
     def stop(self, process: GuardedProcess, *, grace_seconds: float = 10.0) -> None:
         """End one process before the others: SIGTERM, and SIGKILL after the grace period."""
@@ -99,6 +117,10 @@ class Guardian:
     def finally_run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path) -> None:
         """Run a program at the end, after all processes are gone; later ones run first."""
         self._request({"do": "finally", "argv": [str(argument) for argument in argv], "env": dict(env), "cwd": str(cwd)})
+
+    def _start(self, argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path, log: Path | None) -> dict[str, Any]:
+        arguments = [str(argument) for argument in argv]
+        return self._request({"do": "start", "argv": arguments, "log": log and str(log), "env": dict(env), "cwd": str(cwd)})
 
     def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout

@@ -88,11 +88,11 @@ class GuardianProcess:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         try:
-            with Path(request["log"]).open("ab") as log:
+            with Path(request["log"]).open("ab") if request["log"] else os.fdopen(os.dup(2), "wb") as log:
                 process = subprocess.Popen(
                     request["argv"],
                     env=request["env"],
-                    cwd="/",
+                    cwd=request["cwd"],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
