@@ -1,0 +1,53 @@
+"""The mounts of a gateway pod. Directories, never `subPath`: the kubelet renews directories when a Secret changes."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from mistral_voice.contract import names
+from mistral_voice.controller.build.common import token_secret_name
+from mistral_voice.controller.build.token_secret import PREVIOUS_TOKEN_KEY, TOKEN_KEY
+from mistral_voice.controller.input import Input
+
+_OWNER_AND_GROUP = 0o440
+"""Read by the pod's own group alone, which `fsGroup` sets."""
+
+
+def volumes(known: Input) -> list[dict[str, Any]]:
+    """Return the pod's volumes."""
+    spec = known.valid_spec
+    found: list[dict[str, Any]] = [
+        {"name": "config", "configMap": {"name": names.child_name(known.name), "defaultMode": 0o444}},
+        {"name": "client-token", "projected": {"defaultMode": _OWNER_AND_GROUP, "sources": _token_sources(token_secret_name(known))}},
+    ]
+    if spec.secret_ref is not None:
+        file = PurePosixPath(names.CREDENTIAL_FILE).name
+        # Not optional: a Secret that goes away must not empty the directory under a running gateway.
+        secret = _secret(spec.secret_ref.name, [{"key": spec.secret_ref.key, "path": file}])
+        found.append({"name": "credential", "secret": secret})
+    if spec.gateway.tls is not None:
+        pair = [{"key": key, "path": key} for key in ("tls.crt", "tls.key")]
+        found.append({"name": "tls", "secret": _secret(spec.gateway.tls.secret_ref.name, pair)})
+    return found
+
+
+def volume_mounts(known: Input) -> list[dict[str, Any]]:
+    """Return the container's mounts, all read-only."""
+    paths = {
+        "config": str(PurePosixPath(names.CONFIG_FILE).parent),
+        "client-token": names.CLIENT_TOKEN_DIRECTORY,
+        "credential": names.CREDENTIAL_DIRECTORY,
+        "tls": names.TLS_DIRECTORY,
+    }
+    return [{"name": volume["name"], "mountPath": paths[volume["name"]], "readOnly": True} for volume in volumes(known)]
+
+
+def _secret(name: str, items: list[dict[str, str]]) -> dict[str, Any]:
+    return {"secretName": name, "defaultMode": _OWNER_AND_GROUP, "items": items}
+
+
+def _token_sources(name: str) -> list[dict[str, Any]]:
+    # The former token is there during a rotation only; a projection of its own lets it come and go.
+    return [
+        {"secret": {"name": name, "items": [{"key": TOKEN_KEY, "path": TOKEN_KEY}]}},
+        {"secret": {"name": name, "items": [{"key": PREVIOUS_TOKEN_KEY, "path": PREVIOUS_TOKEN_KEY}], "optional": True}},
+    ]
