@@ -35,6 +35,47 @@ class OperatorMetrics:
         self.events_dropped = Counter(f"{_PREFIX}_events_dropped", "Kubernetes Events that were not written.", registry=registry)
 
 
+class QueueMetrics:
+    """The work queue, as an observer of it."""
+
+    def __init__(self, metrics: OperatorMetrics, registry: CollectorRegistry) -> None:
+        prefix = f"{_PREFIX}_workqueue"
+        self._metrics = metrics
+        self._adds = Counter(f"{prefix}_adds", "Keys added to the queue.", registry=registry)
+        self._retries = Counter(f"{prefix}_retries", "Keys added again after an error.", registry=registry)
+        self._waited = Histogram(f"{prefix}_queue_duration_seconds", "How long keys waited.", buckets=DURATION_BUCKETS, registry=registry)
+        self._worked = Histogram(
+            f"{prefix}_work_duration_seconds", "How long keys were worked on.", buckets=DURATION_BUCKETS, registry=registry
+        )
+        self.depth = Gauge(f"{prefix}_depth", "Keys that wait.", registry=registry)
+        self.unfinished = Gauge(
+            f"{prefix}_unfinished_work_seconds", "Seconds of work that is under way, summed over workers.", registry=registry
+        )
+        self.longest = Gauge(
+            f"{prefix}_longest_running_processor_seconds", "How long the longest work under way has run.", registry=registry
+        )
+
+    def added(self) -> None:
+        """Count a key that was added."""
+        self._adds.inc()
+
+    def retried(self) -> None:
+        """Count a key that comes again after an error."""
+        self._retries.inc()
+
+    def taken(self, waited_seconds: float) -> None:
+        """Note a key that a worker took."""
+        self._waited.observe(waited_seconds)
+
+    def finished(self, worked_seconds: float, outcome: str) -> None:
+        """Note a reconciliation that ended."""
+        self._worked.observe(worked_seconds)
+        self._metrics.reconcile_duration.observe(worked_seconds)
+        self._metrics.reconcile.labels(outcome).inc()
+        if outcome == "error":
+            self._metrics.reconcile_errors.inc()
+
+
 @dataclass(frozen=True)
 class IntegrationFigures:
     """What is exported of one integration. `probe_reason` is the cause of a failed check, else empty; times are Unix seconds."""

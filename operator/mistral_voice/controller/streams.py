@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 class IntegrationStream:
-    """Keeps the store at what the API server says and tells `on_change` which key was touched, and by what resource version."""
+    """Keeps the store at what the API server says and tells `on_change` of every key whose meaning changed."""
 
     def __init__(
         self,
         client: Client,
         store: IntegrationStore,
-        on_change: Callable[[ObjectKey, str], None],
+        on_change: Callable[[ObjectKey], None],
         namespaces: Sequence[str] = (),
     ) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class IntegrationStream:
     async def _crd_served(self, stopped: asyncio.Event) -> None:
         while not stopped.is_set():
             try:
-                await self._list(limit=1)
+                await self._served()
                 return
             except KubeError as error:
                 self.problem = f"MistralVoiceIntegrations can't be listed: {error}"
@@ -99,12 +99,12 @@ class IntegrationStream:
     def _take(self, event_type: str | None, body: KubeObject) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         metadata = body["metadata"]
+        key = ObjectKey(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
-            key = ObjectKey(metadata["namespace"], metadata["name"])
             self._store.remove(key, metadata["uid"])
-        else:
-            key = self._store.put(body)
-        self._on_change(key, metadata["resourceVersion"])
+            self._on_change(key)
+        elif self._store.put(body):
+            self._on_change(key)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -125,18 +125,20 @@ class IntegrationStream:
         for key, uid in known.items():
             if present.get(key) != uid:
                 self._store.remove(key, uid)
-                self._on_change(key, "")
+                self._on_change(key)
         self.problem = ""
         self.synced.set()
 
-    async def _list(self, limit: int = 500) -> list[KubeObject]:
-        items: list[KubeObject] = []
-        for namespace in self._namespaces or (None,):
-            async for page in self._client.pages(INTEGRATION, namespace, metadata_only=True, limit=limit):
-                items.extend(page.items)
-                if limit == 1:
-                    break
-        return items
+    async def _list(self) -> list[KubeObject]:
+        return [item for namespace in self._places() for item in await self._client.list_all(INTEGRATION, namespace, metadata_only=True)]
+
+    async def _served(self) -> None:
+        for namespace in self._places():
+            async for _ in self._client.pages(INTEGRATION, namespace, metadata_only=True, page_size=1):
+                break
+
+    def _places(self) -> tuple[str | None, ...]:
+        return self._namespaces or (None,)
 
 
 def kopf_settings() -> kopf.OperatorSettings:

@@ -1,0 +1,106 @@
+"""Runs health checks beside the visits: a check that Mistral keeps waiting must not hold up the integration's children."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from mistral_voice.controller.gather import Visit
+from mistral_voice.controller.health.result import ProbeResult
+from mistral_voice.controller.health.schedule import next_check
+from mistral_voice.controller.health.sharing import SharedProbes
+from mistral_voice.controller.health.target import probe_target
+from mistral_voice.controller.health.thresholds import after
+from mistral_voice.controller.input import Input
+from mistral_voice.controller.metrics import OperatorMetrics
+from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.runtime.redaction import Redactor
+
+PATIENCE_SECONDS = 1.0
+"""How long a visit waits for its check; a slower one enqueues the integration when it is done."""
+
+_log = logging.getLogger(__name__)
+
+
+class HealthChecks:
+    """Starts due checks and keeps their results in the integrations' memories. Use it as a context manager: it owns its tasks."""
+
+    def __init__(
+        self,
+        probes: SharedProbes,
+        enqueue: Callable[[ObjectKey], None],
+        now: Callable[[], datetime],
+        jitter: Callable[[], float],
+        metrics: OperatorMetrics,
+        redactor: Redactor,
+    ) -> None:
+        self._probes = probes
+        self._enqueue = enqueue
+        self._now = now
+        self._jitter = jitter
+        self._metrics = metrics
+        self._redactor = redactor
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Cancel the checks that still run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def begin(self, visit: Visit) -> asyncio.Task[None] | None:
+        """Start the check of an integration whose key was read in this visit, unless one runs already. Return its task."""
+        memory, target = visit.memory, probe_target(visit.known)
+        if visit.api_key is None or target is None or memory.checking:
+            return None
+        due = memory.next_check_at
+        if due is not None and self._now() < due:
+            return None
+        memory.checking = True
+        task = asyncio.create_task(self._check(visit), name=f"health check of {visit.key}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def awaited(self, visit: Visit, task: asyncio.Task[None] | None) -> Input:
+        """Return the facts with what the check has found, if it is done in time."""
+        if task is not None:
+            await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+            if not task.done():
+                task.add_done_callback(lambda done: None if done.cancelled() else self._enqueue(visit.key))
+            else:
+                task.result()
+        return replace(visit.known, health=visit.memory.health, now=self._now())
+
+    async def _check(self, visit: Visit) -> None:
+        memory, target = visit.memory, probe_target(visit.known)
+        if visit.api_key is None or target is None:
+            return
+        owner = f"key of {visit.key}"
+        self._redactor.know(owner, [visit.api_key])
+        try:
+            result = await self._probes.result(visit.api_key, target, not_older_than=_oldest_taken(visit))
+        finally:
+            memory.checking = False
+            self._redactor.know(owner, [])
+        if memory.generation != visit.known.generation:
+            return
+        memory.health = after(memory.health, result)
+        memory.next_check_at = next_check(memory.health, visit.known.valid_spec.health_check.interval_seconds, self._now(), self._jitter)
+        self._tell(visit, result)
+
+    def _tell(self, visit: Visit, result: ProbeResult) -> None:
+        self._metrics.probes.labels(result.code.value).inc()
+        if result.status != "connected":
+            _log.warning(
+                "The health check failed: %s",
+                result.message,
+                extra={"namespace": visit.key.namespace, "integration": visit.key.name, "reason": result.code.value},
+            )
+
+
+def _oldest_taken(visit: Visit) -> datetime:
+    # A result that another integration with the same key and settings got since ours was due is as good as our own.
+    due = visit.memory.next_check_at
+    return due if due is not None else visit.known.now

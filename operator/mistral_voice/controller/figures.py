@@ -1,0 +1,27 @@
+"""What is exported of one integration, from the facts and the status that follows from them. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mistral_voice.controller.health.thresholds import Verdict
+from mistral_voice.controller.input import Input
+from mistral_voice.controller.metrics import IntegrationFigures
+from mistral_voice.controller.reasons import ConditionType
+
+
+def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
+    """Return the series of one integration. A check whose outcome is not known yet has none."""
+    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    health = known.health
+    failed = health.verdict is Verdict.UNHEALTHY and health.code is not None
+    return IntegrationFigures(
+        namespace=known.namespace,
+        integration=known.name,
+        mode=known.spec.mode.value if known.spec is not None else "",
+        model=known.spec.config.model if known.spec is not None else "",
+        ready=conditions.get(ConditionType.READY, {}).get("status") == "True",
+        probe_success=None if health.verdict is Verdict.UNKNOWN else health.verdict is Verdict.HEALTHY,
+        probe_reason=health.code.value if failed and health.code is not None else "",
+        probe_duration_seconds=health.last.latency_ms / 1000 if health.last is not None else None,
+        probe_last_success_timestamp_seconds=health.last_success_at.timestamp() if health.last_success_at is not None else None,
+    )

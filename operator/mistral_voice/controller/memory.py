@@ -1,0 +1,46 @@
+"""What this process remembers of an integration between two visits, and can do without after a restart."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mistral_voice.controller.health.thresholds import Health
+from mistral_voice.controller.input import CredentialState
+from mistral_voice.kube.objects import ObjectKey
+
+
+@dataclass(slots=True)
+class Memory:
+    """Of one integration: `credential` and `health` as last found, for the generation of the spec that they were found for.
+
+    `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a reference can't be resolved.
+    `checking` tells that a health check runs whose result will enqueue the integration.
+    """
+
+    uid: str
+    generation: int = 0
+    credential: CredentialState | None = None
+    credential_retry_seconds: float = 0.0
+    health: Health = field(default_factory=Health)
+    next_check_at: datetime | None = None
+    checking: bool = False
+
+
+class Memories:
+    """The memory of every integration by key."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[ObjectKey, Memory] = {}
+
+    def of(self, key: ObjectKey, uid: str) -> Memory | None:
+        """Return the memory of this very integration, or None: a successor of the same name starts without."""
+        memory = self._by_key.get(key)
+        return memory if memory is not None and memory.uid == uid else None
+
+    def keep(self, key: ObjectKey, memory: Memory) -> Memory:
+        """Begin to remember."""
+        self._by_key[key] = memory
+        return memory
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget an integration that is gone."""
+        self._by_key.pop(key, None)

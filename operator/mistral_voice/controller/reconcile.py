@@ -1,0 +1,125 @@
+"""One visit to one integration: gather, check, build, apply, observe, write status."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mistral_voice.contract import names
+from mistral_voice.controller.build import build
+from mistral_voice.controller.check import check
+from mistral_voice.controller.checks import HealthChecks
+from mistral_voice.controller.children import Children
+from mistral_voice.controller.events import events_for
+from mistral_voice.controller.figures import figures_of
+from mistral_voice.controller.gather import Gatherer, Visit
+from mistral_voice.controller.input import Input, UnresolvedCredential
+from mistral_voice.controller.memory import Memories
+from mistral_voice.controller.metrics import IntegrationSeries
+from mistral_voice.controller.rollouts import Rollouts
+from mistral_voice.controller.status import derive, next_change, same_meaning
+from mistral_voice.controller.store import IntegrationStore
+from mistral_voice.controller.streams import INTEGRATION
+from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import Conflict, NotFound
+from mistral_voice.kube.events import EventRecorder, ObjectReference
+from mistral_voice.kube.objects import ObjectKey
+
+POD_POLL_SECONDS = 10.0
+"""Pods are not watched: while some are not ready, they are looked at this often."""
+SETTLE_SECONDS = 0.05
+"""After a conflict: time for the watch to bring the newer version."""
+OTHERS_POLL_SECONDS = 30.0
+"""How often what is not watched is looked at again: a name that is taken, a Secret that is named and absent."""
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Visits integrations, any number at a time, each by one visit at a time."""
+
+    client: Client
+    store: IntegrationStore
+    memories: Memories
+    gatherer: Gatherer
+    children: Children
+    checks: HealthChecks
+    rollouts: Rollouts
+    recorder: EventRecorder
+    series: IntegrationSeries
+    now: Callable[[], datetime]
+
+    async def reconcile(self, key: ObjectKey) -> float | None:
+        """Bring one integration to what its spec says and its status to what is so. Return in how many seconds to come again."""
+        stored = self.store.get(key)
+        if stored is None:
+            return self._forget(key)
+        visit = await self.gatherer.gather(key, stored)
+        if visit.body["metadata"].get("deletionTimestamp"):
+            return None  # Its children go by owner reference.
+        health_check = self.checks.begin(visit)
+        visit = self.rollouts.considered(visit)
+        applied = await self.children.apply(visit, build(visit.known, check(visit.known)))
+        known = await self.checks.awaited(visit, health_check)
+        known = applied.onto(known)
+        if not await self._write_status(visit, known, applied.created):
+            return SETTLE_SECONDS
+        return self._next_visit(visit, known)
+
+    def _forget(self, key: ObjectKey) -> None:
+        self.memories.forget(key)
+        self.rollouts.forget(key)
+        self.series.remove(key.namespace, key.name)
+
+    async def _write_status(self, visit: Visit, known: Input, created: bool) -> bool:
+        findings = check(known)
+        status = derive(known, findings)
+        self.series.set(figures_of(known, status))
+        if same_meaning(known.previous.raw, status, known.now):
+            return True
+        self.store.expect(visit.key, visit.body, status)
+        try:
+            await self._put_status(visit, status)
+        except (Conflict, NotFound):
+            return False  # Changed or deleted meanwhile: the watch tells, and another visit follows.
+        for notice in events_for(known, status, first=created):
+            self.recorder.record(_reference(visit), notice.type, notice.reason, notice.note, notice.action)
+        return True
+
+    async def _put_status(self, visit: Visit, status: Mapping[str, Any]) -> None:
+        metadata = {"name": visit.key.name, "namespace": visit.key.namespace, "resourceVersion": visit.resource_version}
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": metadata,
+            "spec": visit.body["spec"],
+            "status": dict(status),
+        }
+        written = await self.client.replace(
+            INTEGRATION, visit.key.namespace, visit.key.name, body, field_manager=names.FIELD_MANAGER, subresource="status"
+        )
+        self.store.put(written)
+
+    def _next_visit(self, visit: Visit, known: Input) -> float | None:
+        memory, now = visit.memory, self.now()
+        waits = []
+        if isinstance(known.credential, UnresolvedCredential):
+            waits.append(memory.credential_retry_seconds)
+        elif memory.next_check_at is not None and not memory.checking:
+            waits.append((memory.next_check_at - now).total_seconds())
+        if known.trouble is not None or _rolling(known):
+            waits.append(POD_POLL_SECONDS)
+        if known.taken or known.absent_secrets or known.refused is not None:
+            waits.append(OTHERS_POLL_SECONDS)
+        change = next_change(known)
+        if change is not None:
+            waits.append((change - now).total_seconds())
+        return max(SETTLE_SECONDS, min(waits)) if waits else None
+
+
+def _rolling(known: Input) -> bool:
+    deployment = known.deployment
+    return deployment is not None and deployment.ready_replicas < deployment.wanted_replicas
+
+
+def _reference(visit: Visit) -> ObjectReference:
+    return ObjectReference(names.API_VERSION, names.KIND, visit.key.namespace, visit.key.name, visit.known.uid)
