@@ -1,0 +1,20 @@
+{{/* What the schema can't say, in sentences. */}}
+{{- define "operator.validate" -}}
+{{- $names := list -}}
+{{- range .Values.endpoints -}}
+{{- if has .name $names -}}
+{{- fail (printf "endpoints: two are called %q. Give each a name of its own." .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- if not (regexMatch `^https://[^/\s?#@]+/?$` .url) -}}
+{{- fail (printf "endpoints: the url of %q is %q. It has to be https://HOST or https://HOST:PORT, without path, query or credentials." .name .url) -}}
+{{- end -}}
+{{- end -}}
+{{- $election := .Values.leaderElection -}}
+{{- if and (not $election.enabled) (gt (int .Values.replicas) 1) -}}
+{{- fail "leaderElection.enabled is false and replicas is more than 1: all of them would write. Set replicas to 1 or enable leader election." -}}
+{{- end -}}
+{{- if not (and (lt (float64 $election.retryPeriodSeconds) (float64 $election.renewDeadlineSeconds)) (lt (float64 $election.renewDeadlineSeconds) (float64 $election.leaseDurationSeconds))) -}}
+{{- fail "leaderElection: retryPeriodSeconds has to be less than renewDeadlineSeconds, and that less than leaseDurationSeconds, or two replicas could lead at the same time." -}}
+{{- end -}}
+{{- end -}}
