@@ -4,9 +4,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
+
+
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T: ...
 
 
 async def eventually(condition: Callable[[], T | Awaitable[T]], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T:

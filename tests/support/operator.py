@@ -1,0 +1,105 @@
+"""The operator as a process of its own, for tests against a real API server."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from tests.support.waiting import eventually
+
+
+@dataclass
+class OperatorProcess:
+    """A running operator: its process, its log so far, and its side port."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    log_path: Path
+    _http: aiohttp.ClientSession = field(repr=False)
+
+    @property
+    def log(self) -> str:
+        """Everything that it has logged."""
+        return self.log_path.read_text()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Its log as objects."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Ask its side port."""
+        async with self._http.get(f"http://127.0.0.1:{self.port}{path}") as response:
+            return response.status, await response.text()
+
+    async def metric(self, start: str) -> float | None:
+        """Return the value of the first sample whose line starts with this text."""
+        _, text = await self.get("/metrics")
+        return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(start)), None)
+
+    async def ready(self) -> bool:
+        """Tell whether it is ready; fails if it has ended."""
+        assert self.process.returncode is None, f"the operator ended with {self.process.returncode}:\n{self.log[-4000:]}"
+        try:
+            return (await self.get("/readyz"))[0] == 200
+        except aiohttp.ClientError:
+            return False
+
+    def kill(self) -> None:
+        """End it at once, as a lost node would."""
+        self.process.send_signal(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask it to stop and return its exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def running_operator(
+    kubeconfig: Path,
+    folder: Path,
+    *,
+    identity: str = "operator-0",
+    wait_ready: bool = True,
+    lease_namespace: str = "default",
+    **settings: Any,
+) -> AsyncIterator[OperatorProcess]:
+    """Run `mistral-voice operator` with these settings of `operator.yaml` while the context lasts."""
+    config, log, port = folder / f"{identity}.yaml", folder / f"{identity}.log", free_port()
+    config.write_text(yaml.safe_dump({"image": "mistral-voice-operator:test", **settings}))
+    arguments = ["--config", config, "--kubeconfig", kubeconfig, "--identity", identity, "--port", str(port), "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "mistral_voice.cli.main", "operator", *map(str, arguments), "--namespace", lease_namespace]
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=os.environ)
+    async with aiohttp.ClientSession() as http:
+        operator = OperatorProcess(process, port, log, http)
+        try:
+            if wait_ready:
+                await eventually(operator.ready, "the operator to be ready")
+            yield operator
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(TimeoutError):
+                    await operator.stop()
+            if process.returncode is None:
+                operator.kill()
+                await process.wait()
