@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from mistral_voice.simulator.audio import Samples
 from mistral_voice.simulator.dialect import Dialect, LastWords
+from mistral_voice.simulator.energy import Edge, EnergyDetector, EnergySettings
 from mistral_voice.simulator.script import DeltaScript, Listening, TranscriptionScript, TurnScript
-from mistral_voice.simulator.scripted.energy import Edge, EnergyDetector, EnergySettings
 from mistral_voice.simulator.temperament import Heard
 from mistral_voice.simulator.wire.transcription import (
     Language,

@@ -35,7 +35,7 @@ class EnergyDetector:
 
     def __init__(self, sample_rate: int, settings: EnergySettings) -> None:
         self._settings = settings
-        self._frame = sample_rate * FRAME_MS // 1000
+        self.frame_samples = sample_rate * FRAME_MS // 1000
         self._power = 10 ** (settings.threshold_dbfs / 10) if settings.threshold_dbfs > -math.inf else 0.0
         self._rest: Samples = np.zeros(0, np.float32)
         self.position_ms = 0
@@ -48,12 +48,12 @@ class EnergyDetector:
         """Return for each whole frame its edge, if any, and the position of its end in ms."""
         if len(self._rest):
             samples = np.concatenate((self._rest, samples))
-        count = len(samples) // self._frame
-        self._rest = samples[count * self._frame :]
+        count = len(samples) // self.frame_samples
+        self._rest = samples[count * self.frame_samples :]
         if not count:
             return []
-        frames = samples[: count * self._frame].reshape(count, self._frame)
-        voiced = (np.einsum("ij,ij->i", frames, frames) / self._frame) > self._power
+        frames = samples[: count * self.frame_samples].reshape(count, self.frame_samples)
+        voiced = (np.einsum("ij,ij->i", frames, frames) / self.frame_samples) > self._power
         return [self._step(bool(loud)) for loud in voiced]
 
     def cut_turn(self) -> None:
