@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mistral_voice.contract.credential import CredentialError, CredentialFault, parse_api_key
 from mistral_voice.contract.secret import Secret
@@ -17,6 +16,7 @@ from mistral_voice.kube.objects import KubeObject
 DEFAULT_KEY = "apiKey"
 _TRIMMED_ISSUE = "CredentialTrimmed"
 _KUBERNETES_TYPES = "kubernetes.io/"
+_WRITE_AGAIN = "Write the key into the Secret again, exactly as Mistral's console shows it."
 
 _FAULTS = {
     CredentialFault.EMPTY: Reason.KEY_EMPTY,
@@ -28,12 +28,8 @@ _FAULTS = {
 }
 
 
-@dataclass(frozen=True)
-class FoundCredential:
-    """The state of the reference, and the key where there is one. The key goes to the probe and nowhere else."""
-
-    state: CredentialState
-    key: Secret | None = None
+FoundCredential = tuple[CredentialState, Secret | None]
+"""The state of the reference, and the key where there is one. The key goes to the probe and nowhere else."""
 
 
 def source(reference: SecretKeyReference) -> str:
@@ -45,26 +41,20 @@ def source(reference: SecretKeyReference) -> str:
 def assess(reference: SecretKeyReference, answer: KubeObject | SecretErrorCode, digest: Callable[[Secret], str]) -> FoundCredential:
     """Return what a reference leads to, given the Secret or why it could not be read."""
     if isinstance(answer, SecretErrorCode):
-        return FoundCredential(_unread(reference, answer))
+        return _unread(reference, answer), None
     secret_type = str(answer.get("type", ""))
     if secret_type.startswith(_KUBERNETES_TYPES):
-        return FoundCredential(
-            UnresolvedCredential(
-                SecretErrorCode.INVALID,
-                Reason.SECRET_TYPE_NOT_ALLOWED,
-                f"The Secret {reference.name!r} is of type {secret_type[:80]}, which Kubernetes uses for credentials of its own.",
-                "Put the key into a Secret of type Opaque.",
-            )
+        return _invalid(
+            Reason.SECRET_TYPE_NOT_ALLOWED,
+            f"The Secret {reference.name!r} is of type {secret_type[:80]}, which Kubernetes uses for credentials of its own.",
+            "Put the key into a Secret of type Opaque.",
         )
     data = answer.get("data") or {}
     if reference.key not in data:
-        return FoundCredential(
-            UnresolvedCredential(
-                SecretErrorCode.INVALID,
-                Reason.KEY_MISSING,
-                f"The Secret {reference.name!r} has no key {reference.key!r}.",
-                f"Add the key {reference.key!r} to the Secret, or set spec.secretRef.key to the one that holds the API key.",
-            )
+        return _invalid(
+            Reason.KEY_MISSING,
+            f"The Secret {reference.name!r} has no key {reference.key!r}.",
+            f"Add the key {reference.key!r} to the Secret, or set spec.secretRef.key to the one that holds the API key.",
         )
     return _parsed(reference, data[reference.key], digest)
 
@@ -118,11 +108,11 @@ def _parsed(reference: SecretKeyReference, encoded: object, digest: Callable[[Se
         raw = base64.b64decode(str(encoded or ""), validate=True)
         key = parse_api_key(raw)
     except CredentialError as error:
-        sentence = f"{where} is no API key. {error}"
-        suggestion = "Write the key into the Secret again, exactly as Mistral's console shows it."
-        return FoundCredential(UnresolvedCredential(SecretErrorCode.INVALID, _FAULTS[error.fault], sentence, suggestion))
+        return _invalid(_FAULTS[error.fault], f"{where} is no API key. {error}", _WRITE_AGAIN)
     except binascii.Error:
-        return FoundCredential(
-            UnresolvedCredential(SecretErrorCode.INVALID, Reason.KEY_NOT_ASCII, f"{where} is not valid base64.", "Write it again.")
-        )
-    return FoundCredential(ResolvedCredential(trimmed=key.trimmed, digest=digest(key.secret)), key.secret)
+        return _invalid(Reason.KEY_NOT_ASCII, f"{where} is not valid base64.", _WRITE_AGAIN)
+    return ResolvedCredential(trimmed=key.trimmed, digest=digest(key.secret)), key.secret
+
+
+def _invalid(reason: Reason, sentence: str, suggestion: str) -> FoundCredential:
+    return UnresolvedCredential(SecretErrorCode.INVALID, reason, sentence, suggestion), None

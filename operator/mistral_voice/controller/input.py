@@ -113,11 +113,15 @@ class TakenName:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The API server refused a child for what the spec asks (not for want of rights or time). `sentence` is the server's."""
+    """The API server refused a child. `sentence` is the server's.
+
+    `passing` tells that a later attempt may succeed with the same spec: a right that is missing, a quota that is used up.
+    """
 
     kind: str
     name: str
     sentence: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class Reason(StrEnum):
     DRAINING = "Draining"
     CHILDREN_TERMINATING = "ChildrenTerminating"
     CHECKING = "Checking"
-    DONE = "Done"
+    APPLY_FAILED = "ApplyFailed"
+    AS_EXPECTED = "AsExpected"
 
     # Ready
     READY = "Ready"

@@ -1,12 +1,15 @@
 """How far the gateway's Deployment is, and what holds it up. Pure."""
 
+import re
+
 from mistral_voice.controller.input import DeploymentCondition, DeploymentState, Input, PodTrouble
 from mistral_voice.controller.reasons import Reason
 
 _LONGEST = 600
+_POD_NAME = re.compile(r'^pods "[^"]*" is forbidden: ')
 
 
-def complete(deployment: DeploymentState) -> bool:
+def rolled_out(deployment: DeploymentState) -> bool:
     """Tell whether every wanted pod is of the newest template and ready, and none is left over.
 
     Source: kubectl's rule for `rollout status`.
@@ -22,7 +25,7 @@ def complete(deployment: DeploymentState) -> bool:
 def trouble(known: Input) -> PodTrouble | None:
     """Return what holds the roll-out up, in the words of the pod or the API server, or None if nothing does."""
     deployment = known.deployment
-    if deployment is None or complete(deployment):
+    if deployment is None or rolled_out(deployment):
         return None
     failure = deployment.condition("ReplicaFailure")
     if failure is not None and failure.status == "True":
@@ -48,7 +51,8 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
 
 
 def _not_created(failure: DeploymentCondition) -> PodTrouble:
-    message = one_line(failure.message)
+    # Each attempt names another pod: without the name, the same trouble reads the same.
+    message = _POD_NAME.sub("", one_line(failure.message))
     if "exceeded quota" in message or "must specify limits" in message or "must specify requests" in message or "failed quota" in message:
         return PodTrouble(Reason.QUOTA_EXCEEDED, message)
     if "violates PodSecurity" in message or "denied" in message or "forbidden" in message:

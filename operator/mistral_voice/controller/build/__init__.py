@@ -1,17 +1,23 @@
 """Builders: what an integration wants in the cluster, one builder per kind. Pure, and the same objects for the same input."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mistral_voice.controller.build.common import Child
 from mistral_voice.controller.build.config_map import config_map
 from mistral_voice.controller.build.deployment import deployment
+from mistral_voice.controller.build.horizontal_pod_autoscaler import horizontal_pod_autoscaler
+from mistral_voice.controller.build.http_route import http_route
+from mistral_voice.controller.build.ingress import ingress
+from mistral_voice.controller.build.network_policy import network_policy
+from mistral_voice.controller.build.pod_disruption_budget import pod_disruption_budget
 from mistral_voice.controller.build.service import service
 from mistral_voice.controller.build.service_account import service_account
+from mistral_voice.controller.build.token_secret import token_secret_place, wanted
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
-from mistral_voice.kube.resources import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, Resource
+from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, Resource
 
 __all__ = ["Child", "Desired", "build"]
 
@@ -20,8 +26,9 @@ __all__ = ["Child", "Desired", "build"]
 class Desired:
     """What the children are to be.
 
-    `objects` are applied in their order. `kept` kinds are left as they are, neither applied nor removed. With `hold`, nothing at all is
-    applied or removed: the last good state goes on. Whatever else of our kinds exists is an orphan.
+    `objects` are applied in their order; the Secret among them stands for the client token, whose value is made where it is applied.
+    `kept` kinds are left as they are, neither applied nor removed. With `hold`, nothing at all is applied or removed: the last good state
+    goes on. Whatever else of our kinds exists is an orphan.
     """
 
     objects: tuple[Child, ...] = ()
@@ -32,15 +39,40 @@ class Desired:
 def build(known: Input, findings: Sequence[Finding]) -> Desired:
     """Return the children that an integration wants, given what the checks found.
 
-    Nothing is half-applied: a configuration that can't be carried out changes nothing. The Deployment waits for a Secret that resolved
-    once; from then on the Secret's absence changes nothing.
+    Nothing is half-applied: a configuration that can't be carried out, or one that names a key that never resolved, leaves a gateway that
+    runs as it is. The first Deployment waits for a Secret that resolves; from then on the Secret's absence changes nothing.
     """
     if known.spec is None or any(finding.invalidates for finding in findings):
         return Desired(hold=True)
-    children = [service_account(known), config_map(known), service(known)]
-    waiting: frozenset[Resource] = frozenset()
-    if not resolved_once(known) or not known.rollout_allowed:
-        waiting = frozenset({DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER})
-    else:
-        children.append(deployment(known))
-    return Desired(tuple(children), kept=waiting)
+    resolved = resolved_once(known)
+    if not resolved and known.deployment is not None:
+        return Desired(hold=True)
+    kept = _kept(known, resolved=resolved)
+    return Desired(tuple(wish for wish in _wishes(known) if wish.resource not in kept), kept)
+
+
+def _kept(known: Input, *, resolved: bool) -> frozenset[Resource]:
+    if not resolved:
+        return frozenset({DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER})
+    # A roll-out that waits for its turn waits with its configuration, or a pod that restarts would be ahead of the others.
+    return frozenset() if known.rollout_allowed else frozenset({CONFIG_MAP, DEPLOYMENT})
+
+
+def _wishes(known: Input) -> Iterator[Child]:
+    # What a pod needs to start comes before the Deployment, what guides clients to it after.
+    gateway = known.valid_spec.gateway
+    yield service_account(known)
+    yield config_map(known)
+    if wanted(known):
+        yield token_secret_place(known)
+    if known.operator.network_policy.enabled:
+        yield network_policy(known)
+    yield deployment(known)
+    yield service(known)
+    yield pod_disruption_budget(known)
+    if gateway.autoscaling is not None:
+        yield horizontal_pod_autoscaler(known, gateway.autoscaling)
+    if gateway.expose is not None and gateway.expose.http_route is not None:
+        yield http_route(known, gateway.expose.http_route)
+    if gateway.expose is not None and gateway.expose.ingress is not None:
+        yield ingress(known, gateway.expose.ingress)

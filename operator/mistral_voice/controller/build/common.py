@@ -81,3 +81,19 @@ def token_secret_name(known: Input) -> str:
 def digest(value: Any) -> str:
     """Return a short hash of JSON data, the same in every process. It hides nothing: never hash a secret with it."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
+
+
+def without_empties(value: Any) -> Any:
+    """Return JSON data without empty strings, lists and maps, as the API server stores optional fields: the rest compares equal later.
+
+    Selectors and affinities stay: an empty selector selects everything.
+    """
+    if isinstance(value, dict):
+        kept = {key: without_empties(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in ("", [], {}) or (key in _MEANT_EMPTY and item == {})}
+    if isinstance(value, list):
+        return [without_empties(item) for item in value]
+    return value
+
+
+_MEANT_EMPTY = frozenset({"labelSelector", "namespaceSelector", "nodeAffinity", "podAffinity", "podAntiAffinity", "affinity", "preference"})

@@ -44,15 +44,15 @@ def gateway_configuration(known: Input) -> gateway_config.GatewayConfig:
         ),
         limits=gateway_config.Limits(spec.gateway.max_sessions_per_pod, drain_timeout_seconds(known)),
         client_token_directory=names.CLIENT_TOKEN_DIRECTORY,
-        policy=_policy(spec.policy or Policy()),
+        policy=_policy(spec.policy or Policy(), known.operator.default_voice),
         tls_directory=None if spec.gateway.tls is None else names.TLS_DIRECTORY,
     )
 
 
-def _policy(policy: Policy) -> gateway_config.Policy:
+def _policy(policy: Policy, default_voice: str) -> gateway_config.Policy:
     return gateway_config.Policy(
         allowed_models=policy.allowed_models or (),
-        allowed_voices=policy.allowed_voices or (),
+        allowed_voices=tuple(default_voice if voice == "default" else voice for voice in policy.allowed_voices or ()),
         instructions=policy.instructions or "",
         allowed_origins=policy.allowed_origins or (),
         playground=policy.playground,

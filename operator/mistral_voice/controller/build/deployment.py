@@ -14,6 +14,7 @@ from mistral_voice.controller.build.common import (
     drain_timeout_seconds,
     labels,
     selector_labels,
+    without_empties,
 )
 from mistral_voice.controller.build.config_map import config_data
 from mistral_voice.controller.build.resources import resources
@@ -64,7 +65,7 @@ def pod_template(known: Input) -> dict[str, Any]:
     """Return the pod template: Pod Security `restricted`, no token of the API server, a read-only root."""
     spec = known.valid_spec
     extra = spec.gateway.template or GatewayTemplate()
-    given = extra.model_dump(mode="json", by_alias=True, exclude_none=True)
+    given = without_empties(extra.model_dump(mode="json", by_alias=True, exclude_none=True))
     placement = {
         key: given[key] for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets") if key in given
     }

@@ -10,9 +10,10 @@ from typing import Any
 
 from mistral_voice.contract import names
 from mistral_voice.contract.secret import Secret
-from mistral_voice.controller.build.common import labels
+from mistral_voice.controller.build.common import Child, labels
 from mistral_voice.controller.input import Input
 from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.resources import SECRET
 
 TOKEN_KEY = "token"  # noqa: S105 - a key of the Secret's data
 PREVIOUS_TOKEN_KEY = "previousToken"  # noqa: S105 - a key of the Secret's data
@@ -29,21 +30,18 @@ def wanted(known: Input) -> bool:
     return auth is None or auth.token_secret_ref is None
 
 
+def token_secret_place(known: Input) -> Child:
+    """Return the Secret without its value: its place among the children."""
+    mark = known.annotations.get(names.ROTATE_TOKEN_ANNOTATION)
+    metadata = {"name": names.token_secret_name(known.name), "namespace": known.namespace, "labels": labels(known)}
+    if mark is not None and known.token is None:
+        metadata["annotations"] = {names.ROTATE_TOKEN_ANNOTATION: mark}
+    return Child(SECRET, {"apiVersion": SECRET.api_version, "kind": SECRET.kind, "metadata": metadata, "type": "Opaque"})
+
+
 def token_secret(known: Input, new_token: NewToken) -> KubeObject:
     """Return the Secret with a new token, for its creation; of one that exists, only what is missing is taken from it."""
-    mark = known.annotations.get(names.ROTATE_TOKEN_ANNOTATION)
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": names.token_secret_name(known.name),
-            "namespace": known.namespace,
-            "labels": labels(known),
-            **({"annotations": {names.ROTATE_TOKEN_ANNOTATION: mark}} if mark is not None and known.token is None else {}),
-        },
-        "type": "Opaque",
-        "data": {TOKEN_KEY: _encoded(new_token().reveal().encode())},
-    }
+    return {**token_secret_place(known).body, "data": {TOKEN_KEY: _encoded(new_token().reveal().encode())}}
 
 
 def rotation(known: Input, current_token: bytes, new_token: NewToken) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mistral_voice.controller.check.children import child_names_free, children_accepted
+from mistral_voice.controller.check.children import child_names_free, children_accepted, children_writable
 from mistral_voice.controller.check.connection import (
     connection_blocks_calls,
     connection_healthy,
@@ -39,6 +39,7 @@ OF_THE_SPEC: Final[tuple[Check, ...]] = (
     certificate_present,
     child_names_free,
     children_accepted,
+    children_writable,
     credential_resolves,
     connection_healthy,
     pods_start,

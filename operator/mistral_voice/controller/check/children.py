@@ -1,6 +1,6 @@
 """The children: names that others bear, and what the API server says to them."""
 
-from mistral_voice.controller.check.finding import Finding, invalid
+from mistral_voice.controller.check.finding import Finding, grave, invalid
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.controller.rollout import one_line
@@ -22,11 +22,24 @@ def child_names_free(known: Input) -> Finding | None:
 def children_accepted(known: Input) -> Finding | None:
     """Find a child that the API server refused for what the spec asks."""
     refused = known.refused
-    if refused is None:
+    if refused is None or refused.passing:
         return None
     return invalid(
         Reason.REFUSED_BY_SERVER,
         "spec",
         f"The API server refused the {refused.kind} {refused.name!r}: {one_line(refused.sentence)}",
         "Correct the field that it names; until then the gateway goes on as it was.",
+    )
+
+
+def children_writable(known: Input) -> Finding | None:
+    """Find a child that the API server does not take at present, though the spec is fine."""
+    refused = known.refused
+    if refused is None or not refused.passing:
+        return None
+    return grave(
+        Reason.APPLY_FAILED.value,
+        "status.gateway",
+        f"The API server does not take the {refused.kind} {refused.name!r} at present: {one_line(refused.sentence)}",
+        "It is tried again; look at the namespace's quotas and the operator's rights.",
     )

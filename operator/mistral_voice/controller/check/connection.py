@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from mistral_voice.contract.vocabulary import ConnectionStatus, ValidationCode
+from mistral_voice.contract.vocabulary import ConnectionStatus, Severity, ValidationCode
 from mistral_voice.controller.check.finding import Finding, error, grave, warning
 from mistral_voice.controller.connection import connection_status
-from mistral_voice.controller.health.result import ProbeCode
-from mistral_voice.controller.health.thresholds import Health, Verdict
+from mistral_voice.controller.health.result import ProbeCode, WarningCode
+from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, UnresolvedCredential
 from mistral_voice.controller.reasons import ConditionType, Reason
 
@@ -38,6 +38,10 @@ _SUGGESTIONS = {
 }
 
 
+_TROUBLES = frozenset(code.value for code in ProbeCode if code.trouble)
+_WARNINGS = frozenset(code.value for code in WarningCode)
+
+
 def connection_healthy(known: Input) -> Finding | None:
     """Find what keeps the connection from being healthy: a clear answer at once, trouble on the way after its threshold."""
     health = known.health
@@ -56,19 +60,13 @@ def connection_healthy(known: Input) -> Finding | None:
 def connection_troubled(known: Input) -> Finding | None:
     """Find trouble that has not reached its threshold, and a rate limit, which never turns an integration red."""
     health = known.health
-    code = _present_trouble(health)
-    if not _checked(known) or code is None:
+    if not _checked(known) or health.verdict is Verdict.UNHEALTHY:
         return None
-    message = health.last.message if health.last is not None else health.message
-    return warning(code.value, _PLACES.get(code, "spec.endpoint"), message, _SUGGESTIONS.get(code, ""))
-
-
-def _present_trouble(health: Health) -> ProbeCode | None:
     if health.last is None:
-        return health.code if health.verdict is Verdict.UNKNOWN and health.code is not None and health.code.trouble else None
-    if not health.last.code.trouble or (health.verdict is Verdict.UNHEALTHY and health.code is not ProbeCode.RATE_LIMITED):
+        return next(_told_before(known, _TROUBLES), None)
+    if not health.last.code.trouble:
         return None
-    return health.last.code
+    return warning(health.last.code.value, "spec.endpoint", health.last.message, _SUGGESTIONS.get(health.last.code, ""))
 
 
 def connection_blocks_calls(known: Input) -> Finding | None:
@@ -97,9 +95,20 @@ def connection_unknown(known: Input) -> Finding | None:
 
 def probe_warnings(known: Input) -> Iterator[Finding]:
     """Yield what works today and will not for ever."""
-    if _checked(known):
-        for found in known.health.warnings:
-            yield warning(found.code, found.path, found.message, found.suggestion)
+    if not _checked(known):
+        return
+    if known.health.last is None:
+        yield from _told_before(known, _WARNINGS)
+    for found in known.health.warnings:
+        yield warning(found.code.value, found.path, found.message, found.suggestion)
+
+
+def _told_before(known: Input, codes: frozenset[str]) -> Iterator[Finding]:
+    # Until this process has checked for itself, what an earlier one found stands: a restart writes nothing.
+    for told in known.previous.issues:
+        code = told.get("code")
+        if code in codes and told.get("severity") == Severity.WARNING:
+            yield warning(str(code), *(str(told.get(part, "")) for part in ("path", "message", "suggestion")))
 
 
 def _checked(known: Input) -> bool:

@@ -12,9 +12,9 @@ def own_token_usable(known: Input) -> Finding | None:
     if auth is None or auth.token_secret_ref is None:
         return None
     name = auth.token_secret_ref.name
-    if name in known.absent_secrets:
-        problem = f"The Secret {name!r} does not exist in this namespace."
-    elif known.token is not None and not known.token.has_token:
+    if known.token is None:
+        problem = f"The Secret {name!r} does not exist in this namespace, or the operator may not read it."
+    elif not known.token.has_token:
         problem = f"The Secret {name!r} has no key {TOKEN_KEY!r}, or an empty one."
     else:
         return None
@@ -27,13 +27,19 @@ def own_token_usable(known: Input) -> Finding | None:
 
 
 def certificate_present(known: Input) -> Finding | None:
-    """Find a TLS Secret that does not exist."""
-    tls = known.valid_spec.gateway.tls
-    if tls is None or tls.secret_ref.name not in known.absent_secrets:
-        return None
-    return invalid(
-        Reason.TLS_SECRET_NOT_FOUND,
-        "spec.gateway.tls.secretRef",
-        f"The Secret {tls.secret_ref.name!r} does not exist in this namespace.",
-        "Create it with type kubernetes.io/tls, or remove spec.gateway.tls.",
-    )
+    """Find a certificate's Secret that does not exist, for the gateway itself or for its ingress."""
+    gateway = known.valid_spec.gateway
+    ingress = gateway.expose.ingress if gateway.expose is not None else None
+    places = {
+        "spec.gateway.tls.secretRef": gateway.tls.secret_ref if gateway.tls is not None else None,
+        "spec.gateway.expose.ingress.tlsSecretRef": ingress.tls_secret_ref if ingress is not None else None,
+    }
+    for path, reference in places.items():
+        if reference is not None and reference.name in known.absent_secrets:
+            return invalid(
+                Reason.TLS_SECRET_NOT_FOUND,
+                path,
+                f"The Secret {reference.name!r} does not exist in this namespace.",
+                "Create it with type kubernetes.io/tls, or remove the reference.",
+            )
+    return None

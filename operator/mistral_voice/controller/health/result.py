@@ -51,11 +51,18 @@ _TROUBLE = frozenset(
 )
 
 
+class WarningCode(StrEnum):
+    """What a probe warns of."""
+
+    MODEL_DEPRECATED = "ModelDeprecated"
+    ALLOWED_MODEL_NOT_USABLE = "AllowedModelNotUsable"
+
+
 @dataclass(frozen=True)
 class ProbeWarning:
     """Something that works today and will not for ever, such as a model with a date of retirement. `path` is where in the resource."""
 
-    code: str
+    code: WarningCode
     path: str
     message: str
     suggestion: str

@@ -27,6 +27,7 @@ class PreviousStatus:
     conditions: Mapping[str, PreviousCondition] = field(default_factory=lambda: MappingProxyType({}))
     connection: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     credential: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    gateway: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     issues: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -34,11 +35,6 @@ class PreviousStatus:
         """Return the failed checks in a row, 0 if it can't be read."""
         value = self.connection.get("consecutiveFailures")
         return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-    def text(self, part: Mapping[str, Any], key: str) -> str | None:
-        """Return a text of one part, or None if it is absent or no text."""
-        value = part.get(key)
-        return value if isinstance(value, str) else None
 
 
 def parse_status(raw: Any) -> PreviousStatus:
@@ -54,6 +50,7 @@ def parse_status(raw: Any) -> PreviousStatus:
         ),
         connection=_mapping(raw.get("connection")),
         credential=_mapping(raw.get("credential")),
+        gateway=_mapping(raw.get("gateway")),
         issues=tuple(_mappings(raw.get("issues"))),
     )
 

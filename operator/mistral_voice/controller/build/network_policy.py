@@ -1,0 +1,54 @@
+"""The NetworkPolicy: who reaches the gateway's pods, and what they reach."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mistral_voice.contract import names
+from mistral_voice.controller.build.common import Child, child, selector_labels
+from mistral_voice.controller.input import Input
+from mistral_voice.controller.settings import EgressRule, Network
+from mistral_voice.kube.resources import NETWORK_POLICY
+
+_DNS_PORT: Final = 53
+_HTTPS_PORT: Final = 443
+_EVERYWHERE: Final = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+def network_policy(known: Input) -> Child:
+    """Return the policy.
+
+    In: clients from anywhere, since they authenticate, and scrapes from the namespaces of monitoring. Out: DNS, HTTPS to everywhere but the
+    blocked ranges, and what the endpoint adds.
+    """
+    settings = known.operator.network_policy
+    endpoint = known.endpoint
+    spec = {
+        "podSelector": {"matchLabels": selector_labels(known.name)},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [
+            {"ports": [_tcp(names.CLIENT_PORT)]},
+            {"from": [{"namespaceSelector": settings.monitoring_namespace_selector}], "ports": [_tcp(names.METRICS_PORT)]},
+        ],
+        "egress": [
+            {"ports": [{"protocol": "UDP", "port": _DNS_PORT}, _tcp(_DNS_PORT)]},
+            {"to": _everywhere_but(settings.blocked_cidrs), "ports": [_tcp(_HTTPS_PORT)]},
+            *(_egress(rule) for rule in (endpoint.egress if endpoint is not None else ())),
+        ],
+    }
+    return child(NETWORK_POLICY, known, spec=spec)
+
+
+def _everywhere_but(blocked: Sequence[Network]) -> list[dict[str, Any]]:
+    peers = []
+    for version, everywhere in _EVERYWHERE.items():
+        excepted = sorted(str(network) for network in blocked if network.version == version)
+        peers.append({"ipBlock": {"cidr": everywhere, **({"except": excepted} if excepted else {})}})
+    return peers
+
+
+def _egress(rule: EgressRule) -> dict[str, Any]:
+    return {"to": [{"ipBlock": {"cidr": str(rule.cidr)}}], "ports": [_tcp(port) for port in rule.ports]}
+
+
+def _tcp(port: int) -> dict[str, Any]:
+    return {"protocol": "TCP", "port": port}
