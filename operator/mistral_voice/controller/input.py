@@ -70,7 +70,7 @@ class DeploymentCondition:
 @dataclass(frozen=True)
 class DeploymentState:
     """The gateway's Deployment as last seen. `wanted_replicas` is its `spec.replicas`; `replicas_owned_by_other` tells that another field
-    manager, such as an autoscaler, holds that field. `annotations` are those of our group.
+    manager, such as an autoscaler, holds that field. `template_hash` is our own hash of the pod template that it was built with.
     """
 
     generation: int = 1
@@ -83,7 +83,7 @@ class DeploymentState:
     available_replicas: int = 0
     terminating_replicas: int = 0
     conditions: tuple[DeploymentCondition, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    template_hash: str = ""
 
     def condition(self, condition_type: str) -> DeploymentCondition | None:
         """Return the condition of this type."""

@@ -1,7 +1,7 @@
 """Which roll-outs wait for their turn: those that nobody asked for by changing the integration."""
 
 from mistral_voice.controller.build.common import digest
-from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION, pod_template
+from mistral_voice.controller.build.deployment import pod_template
 from mistral_voice.controller.check import check
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
@@ -18,7 +18,6 @@ def needs_turn(known: Input) -> bool:
         return False
     if known.previous.observed_generation != known.generation or not resolved_once(known):
         return False
-    standing = deployment.annotations.get(TEMPLATE_HASH_ANNOTATION)
-    if standing is None or any(finding.invalidates for finding in check(known)):
+    if not deployment.template_hash or any(finding.invalidates for finding in check(known)):
         return False
-    return standing != digest(pod_template(known))
+    return deployment.template_hash != digest(pod_template(known))

@@ -20,6 +20,8 @@ class Marks(msgspec.Struct, frozen=True):
     hash_annotation: str
     owner_uid_label: str
     owner_name_label: str
+    template_hash_annotation: str = ""
+    """On a workload: the owner's hash of its pod template, if it keeps one."""
 
 
 class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -77,6 +79,7 @@ class ObservedWorkload(Observed, frozen=True, gc=False, kw_only=True):
     available_replicas: int = 0
     available: bool = False
     replicas_managers: tuple[str, ...] = ()
+    template_hash: str = ""
     troubles: tuple[WorkloadCondition, ...] = ()
 
     @property
@@ -200,6 +203,7 @@ class Reader:
             available_replicas=status.available_replicas,
             available=any(condition.type == "Available" and condition.status == "True" for condition in status.conditions),
             replicas_managers=self._replicas_managers(workload.metadata),
+            template_hash=workload.metadata.annotations.get(self._marks.template_hash_annotation, ""),
             troubles=tuple(condition for condition in status.conditions if not _is_well(condition)),
         )
 
