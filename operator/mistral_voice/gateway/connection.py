@@ -1,0 +1,235 @@
+"""One client's connection: its WebSocket, its session, its streams, bound together by one task group."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import string
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from mistral_voice.gateway.hearing import Hearing
+from mistral_voice.gateway.metrics import GatewayMetrics
+from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
+from mistral_voice.gateway.protocol.client_events import BadEventError, decode
+from mistral_voice.gateway.protocol.server_events import EventWriter
+from mistral_voice.gateway.session import commands
+from mistral_voice.gateway.session.commands import EndReason, EndSession
+from mistral_voice.gateway.session.core import Session
+from mistral_voice.gateway.session.events import ErrorOccurred
+from mistral_voice.gateway.session.inputs import Drain, Input, Tick
+from mistral_voice.gateway.session.outbox import Output
+from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.gateway.upstream.replier import Replier
+from mistral_voice.gateway.upstream.speaker import Speaker
+from mistral_voice.gateway.upstream.transcriber import Transcriber
+from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.mistral.stream.client import StreamClient
+from mistral_voice.runtime.logs import fields
+
+_ID_CHARACTERS = string.ascii_letters + string.digits
+_LAST_WRITES_SECONDS = 5.0
+"""How long a client may take to read the last messages of its session."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all sessions of a gateway share."""
+
+    policy: SessionPolicy
+    client: StreamClient
+    engine: VadEngine
+    metrics: GatewayMetrics
+
+
+class Connection:
+    """Drives a session: the client's messages, the streams' findings and the clock go in; what comes out is sent or done."""
+
+    def __init__(self, socket: web.WebSocketResponse, surroundings: Surroundings) -> None:
+        self.session_id = new_id("sess")
+        self._socket = socket
+        self._policy = surroundings.policy
+        self._client = surroundings.client
+        self._engine = surroundings.engine
+        self._metrics = surroundings.metrics
+        self._session = Session(
+            self.session_id,
+            surroundings.policy,
+            new_id,
+            now_ms=_now_ms(),
+            expires_at=int(time.time()) + surroundings.policy.max_duration_ms // 1000,
+        )
+        self._writer = EventWriter(self.session_id.removeprefix("sess_")[:8] + "_")
+        self._outbound = Outbound(self._write)
+        self._inbox: deque[Input] = deque()
+        self._handling = False
+        self._tick: asyncio.TimerHandle | None = None
+        self._end: EndSession | None = None
+        self._ended = asyncio.Event()
+        self._hearing: Hearing
+        self._replier: Replier
+        self._speaker: Speaker
+
+    async def run(self, model: str | None) -> EndReason:
+        """Hold the session until it ends; returns why it did. Raises Refused if the client's model can't be had."""
+        first = self._session.start(model)
+        _log.info("A session begins.", extra=fields(session=self.session_id))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._connect_streams(tasks)
+                self._act_on(first)
+                self._set_tick()
+                writing = tasks.create_task(self._outbound.run())
+                reading = tasks.create_task(self._read())
+                await self._ended.wait()
+                reading.cancel()
+                await self._finish_writing(writing)
+                raise _SessionOverError
+        except ExceptionGroup as errors:
+            _, unforeseen = errors.split(_SessionOverError)
+            if unforeseen is not None:
+                _log.error("A session broke.", exc_info=unforeseen, extra=fields(session=self.session_id))
+                self._end = EndSession(WSCloseCode.INTERNAL_ERROR, EndReason.ERROR, "The gateway made an error.")
+        finally:
+            if self._tick is not None:
+                self._tick.cancel()
+            self._hearing.close()
+        end = self._end or EndSession(WSCloseCode.GOING_AWAY, EndReason.ERROR, "")
+        await self._close(end)
+        _log.info("A session ended.", extra=fields(session=self.session_id, reason=end.reason.value))
+        return end.reason
+
+    def drain(self) -> None:
+        """Ask the session to finish its turn and end."""
+        self.take(Drain())
+
+    def take(self, event: Input) -> None:
+        """Let the session have an input, after those that it is still busy with."""
+        self._inbox.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._inbox:
+                self._act_on(self._session.handle(self._inbox.popleft(), _now_ms()))
+        finally:
+            self._handling = False
+        self._set_tick()
+
+    def _connect_streams(self, tasks: asyncio.TaskGroup) -> None:
+        spawn, metrics = tasks.create_task, self._metrics
+        transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
+        self._hearing = Hearing(self._engine, transcriber, self.take)
+        self._replier = Replier(self._client, self.take, spawn, metrics)
+        self._speaker = Speaker(self._client, self._policy.speech_model, self.take, spawn, metrics)
+
+    def _act_on(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case commands.Hear(audio=audio):
+                    self._hearing.hear(audio)
+                case commands.Detect():
+                    self._hearing.detect(output)
+                case commands.StartTurn():
+                    self._hearing.start_turn(output)
+                case commands.FinishTurn():
+                    self._hearing.finish_turn(output)
+                case commands.DropTurn(item_id=item_id):
+                    self._hearing.drop_turn(item_id)
+                case commands.PrepareSpeech(voice=voice):
+                    self._speaker.prepare(voice)
+                case commands.StartReply(response_id=response_id, request=request):
+                    self._replier.start(response_id, request)
+                case commands.Speak():
+                    self._speaker.speak(output)
+                case commands.FinishSpeech(response_id=response_id):
+                    self._speaker.finish(response_id)
+                case commands.DropReply(response_id=response_id):
+                    self._replier.drop(response_id)
+                    self._speaker.drop(response_id)
+                case commands.Measured(stage=stage, milliseconds=milliseconds):
+                    self._metrics.measured(stage, milliseconds / 1000)
+                case EndSession():
+                    self._end_with(output)
+                case _:
+                    self._send(self._writer.write(output))
+
+    def _send(self, message: bytes) -> None:
+        try:
+            self._outbound.put(message)
+        except SlowConsumerError as error:
+            if self._end is None:
+                self._metrics.limit_hit("outbound_bytes")
+                self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.SLOW_CONSUMER, str(error)))
+
+    def _end_with(self, end: EndSession) -> None:
+        if self._end is None:
+            self._end = end
+            self._ended.set()
+
+    def _set_tick(self) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        if not self._session.has_ended and self._end is None:
+            delay = max(0.0, self._session.deadline_ms - _now_ms()) / 1000
+            self._tick = asyncio.get_running_loop().call_later(delay, self.take, Tick())
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if message.type is WSMsgType.TEXT:
+                self._metrics.received_bytes.inc(len(message.data))
+                self._take_message(message.data)
+                await self._hearing.room()
+            elif message.type is WSMsgType.BINARY:
+                self._complain(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
+        self._end_with(EndSession(WSCloseCode.OK, EndReason.CLIENT_CLOSED, ""))
+
+    def _take_message(self, text: bytes) -> None:
+        try:
+            event = decode(text)
+        except BadEventError as error:
+            self._complain(error)
+        else:
+            self.take(event)
+
+    def _complain(self, error: BadEventError) -> None:
+        self._metrics.limit_hit("malformed_message")
+        self._act_on([ErrorOccurred(error.code, error.message, param=error.param, client_event_id=error.event_id)])
+
+    async def _write(self, message: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._socket.send_frame(message, WSMsgType.TEXT)
+            self._metrics.sent_bytes.inc(len(message))
+
+    async def _finish_writing(self, writing: "asyncio.Task[None]") -> None:
+        self._outbound.finish()
+        if self._end is not None and self._end.reason not in (EndReason.SLOW_CONSUMER, EndReason.CLIENT_CLOSED):
+            await asyncio.wait({writing}, timeout=_LAST_WRITES_SECONDS)
+
+    async def _close(self, end: EndSession) -> None:
+        if end.reason is EndReason.CLIENT_CLOSED or self._socket.closed:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WRITES_SECONDS):
+                await self._socket.close(code=end.close_code, message=end.message.encode()[:123])
+        except TimeoutError:
+            _log.info("A client did not take the end of its session.", extra=fields(session=self.session_id))
+
+
+class _SessionOverError(Exception):
+    """Ends the task group, and with it all that still runs for the session."""
+
+
+def new_id(prefix: str) -> str:
+    """Return an id as the protocol's clients know them: a prefix and 20 random characters."""
+    return f"{prefix}_" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(20))
+
+
+def _now_ms() -> float:
+    return time.monotonic() * 1000

@@ -1,0 +1,147 @@
+"""The input audio of one session, on its way from the client to turn detection and to transcription."""
+
+import asyncio
+from collections import deque
+
+from mistral_voice.gateway.session.commands import Detect, FinishTurn, StartTurn
+from mistral_voice.gateway.session.config import BYTES_PER_MS
+from mistral_voice.gateway.session.inputs import VoiceStarted, VoiceStopped
+from mistral_voice.gateway.upstream.tasks import Emit
+from mistral_voice.gateway.upstream.transcriber import Transcriber
+from mistral_voice.gateway.vad.endpointer import Started, Stopped
+from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.gateway.vad.stream import Heard, VadStream
+
+KEPT_MS = 1000
+"""Judged audio that is kept beyond the prefix padding, for turns that begin in it."""
+MOST_BACKLOG_BYTES = 60_000 * BYTES_PER_MS
+"""A client that sends audio so far ahead of detection and transcription has to wait."""
+
+
+class Hearing:
+    """Keeps the newest audio, feeds the detector, and passes a turn's share on to transcription.
+
+    With detection, audio reaches a turn only once it has been judged, so that a turn never holds what belongs to the next.
+    """
+
+    def __init__(self, engine: VadEngine, transcriber: Transcriber, emit: Emit) -> None:
+        self._engine = engine
+        self._transcriber = transcriber
+        self._emit = emit
+        self._kept: deque[bytes] = deque()
+        self._kept_from = 0
+        self._written = 0
+        self._passed = 0
+        self._judged: int | None = None
+        self._padding_ms = 0
+        self._turn: str | None = None
+        self._detector: VadStream | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def detect(self, command: Detect) -> None:
+        """Begin to detect by new settings, or stop."""
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+        if command.settings is None:
+            self._judged = None
+            self._padding_ms = 0
+        else:
+            self._judged = command.position_ms * BYTES_PER_MS
+            self._padding_ms = command.settings.prefix_padding_ms
+            self._detector = VadStream(self._engine, command.settings, command.position_ms, self._heard_under(command.epoch))
+        self._pass_on()
+
+    def hear(self, audio: bytes) -> None:
+        """Take whole samples from the client."""
+        self._kept.append(audio)
+        self._written += len(audio)
+        if self._detector is not None:
+            self._detector.feed(audio)
+        self._pass_on()
+        self._trim()
+        self._mind_backlog()
+
+    def start_turn(self, command: StartTurn) -> None:
+        """A turn begins at a position of the input audio."""
+        self._turn = command.item_id
+        self._passed = max(command.from_ms * BYTES_PER_MS, self._kept_from)
+        self._transcriber.start(command.item_id, command.transcription.language)
+        self._pass_on()
+
+    def finish_turn(self, command: FinishTurn) -> None:
+        """The turn ends at a position of the input audio."""
+        if self._turn == command.item_id:
+            self._pass_up_to(min(command.to_ms * BYTES_PER_MS, self._written))
+            self._turn = None
+        self._transcriber.finish(command.item_id)
+
+    def drop_turn(self, item_id: str) -> None:
+        """Nothing of this turn is wanted."""
+        if self._turn == item_id:
+            self._turn = None
+        self._transcriber.drop(item_id)
+
+    def close(self) -> None:
+        """The session has ended."""
+        if self._detector is not None:
+            self._detector.close()
+
+    async def room(self) -> None:
+        """Wait until the client's audio is not too far ahead."""
+        self._mind_backlog()
+        while not self._room.is_set():
+            try:
+                async with asyncio.timeout(0.1):
+                    await self._room.wait()
+            except TimeoutError:
+                self._mind_backlog()
+
+    def _heard_under(self, epoch: int) -> Heard:
+        return lambda event, position_ms: self._heard(event, position_ms, epoch)
+
+    def _heard(self, event: Started | Stopped | None, position_ms: int, epoch: int) -> None:
+        self._judged = position_ms * BYTES_PER_MS
+        if isinstance(event, Started):
+            self._emit(VoiceStarted(event.at_ms, epoch))
+        elif isinstance(event, Stopped):
+            self._emit(VoiceStopped(event.at_ms, epoch))
+        self._pass_on()
+        self._trim()
+        self._mind_backlog()
+
+    def _pass_on(self) -> None:
+        self._pass_up_to(self._written if self._judged is None else min(self._judged, self._written))
+
+    def _pass_up_to(self, end: int) -> None:
+        if self._turn is None or end <= self._passed:
+            return
+        self._transcriber.append(self._turn, self._between(self._passed, end))
+        self._passed = end
+
+    def _between(self, begin: int, end: int) -> bytes:
+        parts: list[bytes] = []
+        position = self._kept_from
+        for chunk in self._kept:
+            if position + len(chunk) > begin and position < end:
+                parts.append(chunk[max(0, begin - position) : end - position])
+            position += len(chunk)
+            if position >= end:
+                break
+        return b"".join(parts)
+
+    def _trim(self) -> None:
+        judged = self._written if self._judged is None else self._judged
+        keep_from = judged - (KEPT_MS + self._padding_ms) * BYTES_PER_MS
+        if self._turn is not None:
+            keep_from = min(keep_from, self._passed)
+        while self._kept and self._kept_from + len(self._kept[0]) <= keep_from:
+            self._kept_from += len(self._kept.popleft())
+
+    def _mind_backlog(self) -> None:
+        unjudged = 0 if self._judged is None else self._written - self._judged
+        if unjudged + self._transcriber.unsent_bytes > MOST_BACKLOG_BYTES:
+            self._room.clear()
+        else:
+            self._room.set()

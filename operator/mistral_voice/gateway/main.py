@@ -1,0 +1,104 @@
+"""The gateway process."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigError, decode
+from mistral_voice.gateway.client_token import ClientTokens
+from mistral_voice.gateway.connection import Surroundings
+from mistral_voice.gateway.credential import Credential
+from mistral_voice.gateway.housekeeping import Background, ServedCertificate, keep_house
+from mistral_voice.gateway.lifecycle import Lifecycle, Phase
+from mistral_voice.gateway.metrics import GatewayMetrics
+from mistral_voice.gateway.server import ClientPort, listening
+from mistral_voice.gateway.session.policy import policy_of
+from mistral_voice.gateway.settings import Settings, parse
+from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.mistral.stream.client import StreamClient, open_http
+from mistral_voice.runtime import logs
+from mistral_voice.runtime.health import health_app, serving
+from mistral_voice.runtime.redaction import Redactor
+from mistral_voice.runtime.shutdown import stop_signal
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM, drain, and return 0; 1 if the configuration or a port can't be used."""
+    settings = parse(argv)
+    redactor = Redactor()
+    logs.configure("gateway", settings.log_level, redactor)
+    try:
+        config = decode(settings.config.read_bytes())
+    except OSError as error:
+        _log.error("The configuration %s can't be read: %s.", settings.config, error.strerror)
+        return 1
+    except GatewayConfigError as error:
+        _log.error("%s", error)
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, config, redactor))
+    except OSError as error:
+        _log.error("The gateway can't start: %s.", error)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, config: GatewayConfig, redactor: Redactor) -> None:
+    with stop_signal() as stopped:
+        async with running_gateway(settings, config, redactor) as gateway:
+            _calm_the_garbage_collector()
+            await stopped.wait()
+            await gateway.lifecycle.drain(settings.accept_seconds, config.limits.drain_timeout_seconds)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that listens on these ports."""
+
+    client_port: int
+    metrics_port: int
+    lifecycle: Lifecycle
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings, config: GatewayConfig, redactor: Redactor) -> AsyncIterator[Gateway]:
+    """Serve while the context lasts. Raises OSError if a port, the certificate or the CA bundle can't be used."""
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(registry, config.integration)
+    credential = Credential(Path(config.upstream.credential_file), redactor)
+    tokens = ClientTokens(Path(config.client_token_directory), redactor)
+    certificate = ServedCertificate(Path(config.tls_directory)) if config.tls_directory else None
+    lifecycle = Lifecycle(lambda: credential.missing_because)
+    engine = VadEngine()
+    background = Background()
+    async with (
+        open_http(config.upstream.ca_bundle_file) as http,
+        background.running(detection=engine.run(), housekeeping=keep_house(metrics, lifecycle, certificate)),
+    ):
+        client = StreamClient(http, config.upstream.base_url, credential.key, settings.deadlines)
+        clients = ClientPort(tokens, lifecycle, Surroundings(policy_of(config), client, engine, metrics), config.limits.max_sessions)
+        health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
+        async with (
+            serving(health, settings.host, settings.metrics_port) as metrics_port,
+            listening(clients.app(), settings.host, settings.client_port, certificate.context if certificate else None) as client_port,
+        ):
+            lifecycle.phase = Phase.SERVING
+            _log.info("listening", extra=logs.fields(port=client_port, metrics_port=metrics_port, tls=certificate is not None))
+            engine.load_soon()
+            yield Gateway(client_port, metrics_port, lifecycle)
+
+
+def _calm_the_garbage_collector() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

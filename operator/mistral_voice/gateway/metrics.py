@@ -1,0 +1,80 @@
+"""The gateway's metrics. All bear the constant labels namespace, integration and mode; none names a session, a caller or a key."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from mistral_voice.contract.gateway_config import Integration
+from mistral_voice.gateway.session.commands import EndReason, Stage
+from mistral_voice.mistral.stream.errors import FaultKind, StreamError
+
+PREFIX = "mistral_voice_gateway_"
+UPSTREAMS = ("chat", "transcription", "speech")
+LIMITS = ("sessions", "message_size", "outbound_bytes", "input_backlog", "malformed_message")
+_LABELS = ("namespace", "integration", "mode")
+_LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+
+
+class GatewayMetrics:
+    """What a gateway counts. Every series exists from the start, so that rates and alerts have a zero to begin with."""
+
+    def __init__(self, registry: CollectorRegistry, integration: Integration) -> None:
+        self._constant = (integration.namespace, integration.name, integration.mode)
+        self.sessions = self._gauge(registry, "sessions", "Live voice sessions.")
+        self.draining = self._gauge(registry, "draining", "1 while the gateway drains.")
+        self.ready = self._gauge(registry, "ready", "1 while the gateway is ready.")
+        ended = self._counter(registry, "sessions_ended", "Sessions that ended, by reason.", "reason")
+        self._ended = {reason: ended.labels(*self._constant, reason.value) for reason in EndReason}
+        refused = self._counter(registry, "connections_refused", "Connections refused, by reason.", "reason")
+        self._refused = {
+            reason: refused.labels(*self._constant, reason) for reason in ("unauthorized", "draining", "limit", "model", "upgrade")
+        }
+        latency = Histogram(
+            f"{PREFIX}turn_latency_seconds",
+            "From the committed turn to each stage of its reply.",
+            (*_LABELS, "stage"),
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._latency = {stage: latency.labels(*self._constant, stage.value) for stage in Stage}
+        requests = self._counter(registry, "upstream_requests", "Requests to Mistral, by kind.", "kind")
+        self._requests = {kind: requests.labels(*self._constant, kind) for kind in UPSTREAMS}
+        errors = self._counter(registry, "upstream_errors", "Failed requests to Mistral, by kind and reason.", "kind", "reason")
+        self._errors = {(kind, fault): errors.labels(*self._constant, kind, fault.value) for kind in UPSTREAMS for fault in FaultKind}
+        limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
+        self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
+        sent = self._counter(registry, "client_bytes", "Bytes of messages exchanged with clients, by direction.", "direction")
+        self.received_bytes, self.sent_bytes = (sent.labels(*self._constant, direction) for direction in ("in", "out"))
+        self.loop_lag = Histogram(
+            f"{PREFIX}event_loop_lag_seconds", "How late the event loop woke up.", _LABELS, buckets=_LAG_BUCKETS, registry=registry
+        ).labels(*self._constant)
+
+    def session_ended(self, reason: EndReason) -> None:
+        """Count a session's end."""
+        self._ended[reason].inc()
+
+    def refused(self, reason: str) -> None:
+        """Count a connection that was not let in: unauthorized, draining, limit, model, upgrade."""
+        self._refused[reason].inc()
+
+    def measured(self, stage: Stage, seconds: float) -> None:
+        """Observe the latency of a turn's stage."""
+        self._latency[stage].observe(seconds)
+
+    def limit_hit(self, limit: str) -> None:
+        """Count a limit that was hit, one of LIMITS."""
+        self._limits[limit].inc()
+
+    def requested(self, kind: str) -> None:
+        """Count a request to Mistral."""
+        self._requests[kind].inc()
+
+    def failed(self, kind: str, error: StreamError) -> None:
+        """Count a failed request to Mistral."""
+        self._errors[kind, error.kind].inc()
+
+    def _gauge(self, registry: CollectorRegistry, name: str, help_text: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", help_text, _LABELS, registry=registry).labels(*self._constant)
+
+    @staticmethod
+    def _counter(registry: CollectorRegistry, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}{name}", help_text, (*_LABELS, *labels), registry=registry)

@@ -1,0 +1,222 @@
+"""Events of the client: JSON text into inputs of the session.
+
+Fields that are not named here are harmless and pass unread. What changes the meaning of an event and is not to be had is refused with a
+sentence.
+"""
+
+from typing import Any, get_args
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from mistral_voice.gateway.protocol.items import WireItem, item_of
+from mistral_voice.gateway.protocol.session_object import WireSession, modality_of, patch_of, token_limit_of, voice_name_of
+from mistral_voice.gateway.session import inputs
+from mistral_voice.gateway.session.errors import Refused
+
+MAX_ID_CHARACTERS = 512
+MAX_METADATA_PAIRS = 16
+
+
+class BadEventError(Refused):
+    """A client's message that is no event, or one that can't be had. `event_id` is the client's own name for it, if it has one."""
+
+    def __init__(self, code: str, message: str, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(code, message, param)
+        self.event_id = event_id
+
+
+class ClientEvent(Struct, frozen=True, tag_field="type"):
+    """An event of the client."""
+
+    event_id: str | None = None
+
+
+class SessionUpdate(ClientEvent, frozen=True, tag="session.update", kw_only=True):
+    """Change settings."""
+
+    session: WireSession
+
+
+class AudioAppend(ClientEvent, frozen=True, tag="input_audio_buffer.append", kw_only=True):
+    """Send audio."""
+
+    audio: bytes
+
+
+class AudioCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
+    """End the turn."""
+
+
+class AudioClear(ClientEvent, frozen=True, tag="input_audio_buffer.clear"):
+    """Take uncommitted audio back."""
+
+
+class ItemCreate(ClientEvent, frozen=True, tag="conversation.item.create", kw_only=True):
+    """Add an item."""
+
+    item: WireItem
+    previous_item_id: str | None = None
+
+
+class ItemDelete(ClientEvent, frozen=True, tag="conversation.item.delete", kw_only=True):
+    """Delete an item."""
+
+    item_id: str
+
+
+class ItemRetrieve(ClientEvent, frozen=True, tag="conversation.item.retrieve", kw_only=True):
+    """Ask for an item."""
+
+    item_id: str
+
+
+class ItemTruncate(ClientEvent, frozen=True, tag="conversation.item.truncate", kw_only=True):
+    """Tell how much of a spoken item was played."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class WireResponseOutput(Struct, frozen=True):
+    """`response.audio.output`."""
+
+    voice: Any = UNSET
+
+
+class WireResponseAudio(Struct, frozen=True):
+    """`response.audio`."""
+
+    output: WireResponseOutput | UnsetType | None = UNSET
+
+
+class WireResponse(Struct, frozen=True):
+    """`response` of a `response.create`."""
+
+    instructions: str | UnsetType | None = UNSET
+    output_modalities: list[str] | UnsetType | None = UNSET
+    max_output_tokens: int | str | UnsetType | None = UNSET
+    audio: WireResponseAudio | UnsetType | None = UNSET
+    metadata: dict[str, str] | UnsetType | None = UNSET
+    conversation: str | UnsetType | None = UNSET
+    input: list[Any] | UnsetType | None = UNSET
+    tools: list[Any] | UnsetType | None = UNSET
+
+
+class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
+    """Ask for a reply."""
+
+    response: WireResponse | None = None
+
+
+class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
+    """Stop a reply."""
+
+    response_id: str | None = None
+
+
+class OutputAudioClear(ClientEvent, frozen=True, tag="output_audio_buffer.clear"):
+    """WebRTC's own event."""
+
+
+AnyClientEvent = (
+    SessionUpdate
+    | AudioAppend
+    | AudioCommit
+    | AudioClear
+    | ItemCreate
+    | ItemDelete
+    | ItemRetrieve
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+    | OutputAudioClear
+)
+
+
+class _Envelope(Struct, frozen=True):
+    type: Any = None
+    event_id: Any = None
+
+
+_decoder = msgspec.json.Decoder(AnyClientEvent)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyClientEvent))
+
+
+def decode(text: bytes) -> inputs.ClientInput:
+    """Return the input that a client's message stands for. Raises BadEventError with a sentence, and the id of the client's event."""
+    try:
+        event = _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise _explained(text, error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadEventError("invalid_json", "The message is not valid JSON.") from None
+    try:
+        return _input_of(event)
+    except Refused as refusal:
+        raise BadEventError(refusal.code, refusal.message, refusal.param, event.event_id) from None
+
+
+def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
+    try:
+        envelope = _envelope_decoder.decode(text)
+    except msgspec.DecodeError:
+        return BadEventError("invalid_event", "The message must be a JSON object with a `type`.")
+    event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
+    if not isinstance(envelope.type, str):
+        return BadEventError("missing_required_parameter", "The event has no `type`.", "type", event_id)
+    if envelope.type not in _KNOWN:
+        return BadEventError("unknown_event_type", f"There is no client event of the type {envelope.type[:100]!r}.", "type", event_id)
+    fault, _, place = str(error).partition(" - at `$.")
+    param = place.removesuffix("`") or None
+    code = "missing_required_parameter" if "missing required" in fault else "invalid_value"
+    return BadEventError(code, f"`{envelope.type}` can't be used: {fault}.", param, event_id)
+
+
+def _input_of(event: AnyClientEvent) -> inputs.ClientInput:
+    name = event.event_id
+    match event:
+        case AudioAppend(audio=audio):
+            return inputs.AppendAudio(audio, name)
+        case AudioCommit():
+            return inputs.CommitAudio(name)
+        case AudioClear():
+            return inputs.ClearAudio(name)
+        case SessionUpdate(session=session):
+            return inputs.UpdateSession(patch_of(session), name)
+        case ItemCreate(item=item, previous_item_id=previous):
+            return inputs.CreateItem(item_of(item), previous, name)
+        case ItemDelete(item_id=item_id):
+            return inputs.DeleteItem(item_id, name)
+        case ItemRetrieve(item_id=item_id):
+            return inputs.RetrieveItem(item_id, name)
+        case ItemTruncate(item_id=item_id, content_index=index, audio_end_ms=end_ms):
+            return inputs.TruncateItem(item_id, index, end_ms, name)
+        case ResponseCreate(response=response):
+            return inputs.CreateResponse(_options_of(response or WireResponse()), name)
+        case ResponseCancel(response_id=response_id):
+            return inputs.CancelResponse(response_id, name)
+        case OutputAudioClear():
+            raise Refused("not_available", "`output_audio_buffer.clear` is for WebRTC; over a WebSocket, send `response.cancel`.", "type")
+
+
+def _options_of(response: WireResponse) -> inputs.ResponseOptions:
+    if response.conversation not in (UNSET, None, "auto"):
+        raise Refused("not_available", "Responses outside the conversation are not available yet.", "response.conversation")
+    if response.input not in (UNSET, None):
+        raise Refused("not_available", "A response's own `input` is not available yet; add items to the conversation.", "response.input")
+    if response.tools:
+        raise Refused("not_available", "Function calling is not available yet; leave `tools` out.", "response.tools")
+    metadata = response.metadata or None
+    if metadata is not None and len(metadata) > MAX_METADATA_PAIRS:
+        raise Refused("invalid_value", f"`metadata` may have at most {MAX_METADATA_PAIRS} pairs.", "response.metadata")
+    output = response.audio.output if response.audio else UNSET
+    return inputs.ResponseOptions(
+        instructions=response.instructions or None,
+        output=modality_of(response.output_modalities, "response.output_modalities") or None,
+        max_output_tokens=token_limit_of(response.max_output_tokens, "response.max_output_tokens"),
+        voice=(voice_name_of(output.voice, "response.audio.output.voice") if output else None) or None,
+        metadata=metadata,
+    )

@@ -1,0 +1,216 @@
+"""The session object on the wire: a client's partial update into a patch, the settings in force back into an object."""
+
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+from mistral_voice.gateway.session.config import (
+    SAMPLE_RATE_HZ,
+    OutputModality,
+    Patched,
+    ServerVadPatch,
+    SessionPatch,
+    TranscriptionPatch,
+    TurnDetection,
+)
+from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.events import SessionView
+
+T = TypeVar("T")
+Given: TypeAlias = T | UnsetType | None
+"""A field that a client may leave out or set to null."""
+
+
+class WireFormat(Struct, frozen=True):
+    """An audio format."""
+
+    type: str | UnsetType | None = UNSET
+    rate: int | UnsetType | None = UNSET
+
+
+class WireTurnDetection(Struct, frozen=True):
+    """`turn_detection`."""
+
+    type: str | UnsetType | None = UNSET
+    threshold: float | UnsetType | None = UNSET
+    prefix_padding_ms: int | UnsetType | None = UNSET
+    silence_duration_ms: int | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+class WireTranscription(Struct, frozen=True):
+    """`transcription`."""
+
+    language: str | UnsetType | None = UNSET
+
+
+class WireInput(Struct, frozen=True):
+    """`audio.input`."""
+
+    format: WireFormat | UnsetType | None = UNSET
+    transcription: WireTranscription | UnsetType | None = UNSET
+    turn_detection: WireTurnDetection | UnsetType | None = UNSET
+
+
+class WireOutput(Struct, frozen=True):
+    """`audio.output`."""
+
+    format: WireFormat | UnsetType | None = UNSET
+    voice: Any = UNSET
+
+
+class WireAudio(Struct, frozen=True):
+    """`audio`."""
+
+    input: WireInput | UnsetType | None = UNSET
+    output: WireOutput | UnsetType | None = UNSET
+
+
+class WireSession(Struct, frozen=True):
+    """The session object of a `session.update`, as far as it is read."""
+
+    type: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    instructions: str | UnsetType | None = UNSET
+    output_modalities: list[str] | UnsetType | None = UNSET
+    max_output_tokens: int | str | UnsetType | None = UNSET
+    audio: WireAudio | UnsetType | None = UNSET
+    tools: list[Any] | UnsetType | None = UNSET
+
+
+def patch_of(session: WireSession) -> SessionPatch:
+    """Return the change that a client asks for. Raises Refused for what changes meaning and isn't to be had."""
+    if session.type == "transcription":
+        raise Refused("not_available", "Transcription sessions are not available yet; use `type: realtime`.", "session.type")
+    if session.type not in (UNSET, None, "realtime"):
+        raise Refused("invalid_value", "`type` must be realtime.", "session.type")
+    if session.tools:
+        raise Refused("not_available", "Function calling is not available yet; leave `tools` out.", "session.tools")
+    audio = session.audio or WireAudio()
+    hears, speaks = audio.input or WireInput(), audio.output or WireOutput()
+    _check_format(hears.format, "session.audio.input.format")
+    _check_format(speaks.format, "session.audio.output.format")
+    return SessionPatch(
+        model=session.model,
+        voice=voice_name_of(speaks.voice, "session.audio.output.voice"),
+        instructions=session.instructions,
+        output=modality_of(session.output_modalities, "session.output_modalities"),
+        max_output_tokens=token_limit_of(session.max_output_tokens, "session.max_output_tokens"),
+        turn_detection=_turn_detection_of(hears.turn_detection),
+        transcription=_transcription_of(hears.transcription),
+    )
+
+
+def modality_of(modalities: Given[list[str]], param: str) -> Patched[OutputModality]:
+    """Return what a reply shall be. Raises Refused for anything but audio alone or text alone."""
+    if isinstance(modalities, UnsetType) or modalities is None:
+        return modalities
+    if len(modalities) == 1 and modalities[0] in tuple(OutputModality):
+        return OutputModality(modalities[0])
+    raise Refused("invalid_value", 'It must be ["audio"] or ["text"]; audio comes with its transcript.', param)
+
+
+def token_limit_of(limit: Given[int | str], param: str) -> Patched[int]:
+    """Return the limit of a reply; "inf" and null mean none."""
+    if isinstance(limit, str):
+        if limit != "inf":
+            raise Refused("invalid_value", 'It must be a number or "inf".', param)
+        return None
+    return limit
+
+
+def voice_name_of(voice: Any, param: str) -> Patched[str]:
+    """Return the name of a voice, which may also come as `{"id": name}`."""
+    if isinstance(voice, dict):
+        voice = voice.get("id")
+    if voice is UNSET or voice is None or isinstance(voice, str):
+        return voice
+    raise Refused("invalid_value", "A voice is a name.", param)
+
+
+def _check_format(wanted: Given[WireFormat], param: str) -> None:
+    if isinstance(wanted, UnsetType) or wanted is None:
+        return
+    if wanted.type not in (UNSET, None, "audio/pcm"):
+        raise Refused("not_available", f"The format {wanted.type!r} is not available yet; use audio/pcm at {SAMPLE_RATE_HZ} Hz.", param)
+    if wanted.rate not in (UNSET, None, SAMPLE_RATE_HZ):
+        raise Refused("invalid_value", f"audio/pcm has a rate of {SAMPLE_RATE_HZ} Hz.", f"{param}.rate")
+
+
+def _turn_detection_of(wanted: Given[WireTurnDetection]) -> Patched[ServerVadPatch]:
+    if isinstance(wanted, UnsetType) or wanted is None:
+        return wanted
+    if wanted.type not in (UNSET, None, "server_vad", "semantic_vad"):
+        raise Refused("invalid_value", "It must be server_vad, semantic_vad or null.", "session.audio.input.turn_detection.type")
+    return ServerVadPatch(
+        threshold=wanted.threshold,
+        prefix_padding_ms=wanted.prefix_padding_ms,
+        silence_duration_ms=wanted.silence_duration_ms,
+        create_response=wanted.create_response,
+        interrupt_response=wanted.interrupt_response,
+    )
+
+
+def _transcription_of(wanted: Given[WireTranscription]) -> Patched[TranscriptionPatch]:
+    if isinstance(wanted, UnsetType) or wanted is None:
+        return wanted
+    return TranscriptionPatch(language=wanted.language)
+
+
+def wire_session(view: SessionView) -> dict[str, Any]:
+    """Return the session object that tells a client what is in force."""
+    config = view.config
+    transcription = config.transcription
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": view.id,
+        "expires_at": view.expires_at,
+        "model": config.model,
+        "instructions": config.instructions,
+        "output_modalities": [config.output.value],
+        "max_output_tokens": wire_token_limit(config.max_output_tokens),
+        "tools": [],
+        "tool_choice": "auto",
+        "truncation": "auto",
+        "prompt": None,
+        "reasoning": None,
+        "tracing": None,
+        "include": None,
+        "audio": {
+            "input": {
+                "format": wire_format(),
+                "noise_reduction": None,
+                "transcription": None
+                if transcription is None
+                else {"model": view.transcription_model, "language": transcription.language, "prompt": None},
+                "turn_detection": _wire_turn_detection(config.turn_detection),
+            },
+            "output": {"format": wire_format(), "voice": config.voice, "speed": 1.0},
+        },
+    }
+
+
+def wire_format() -> dict[str, Any]:
+    """Return the one audio format."""
+    return {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
+
+
+def wire_token_limit(limit: int | None) -> int | str:
+    """Return a reply's limit as the protocol writes it."""
+    return "inf" if limit is None else limit
+
+
+def _wire_turn_detection(settings: TurnDetection) -> dict[str, Any] | None:
+    if settings is None:
+        return None
+    return {
+        "type": "server_vad",
+        "threshold": settings.threshold,
+        "prefix_padding_ms": settings.prefix_padding_ms,
+        "silence_duration_ms": settings.silence_duration_ms,
+        "idle_timeout_ms": None,
+        "create_response": settings.create_response,
+        "interrupt_response": settings.interrupt_response,
+    }

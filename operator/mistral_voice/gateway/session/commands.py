@@ -1,0 +1,130 @@
+"""What a session wants done by those around it. Every command names the turn or reply it belongs to."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from mistral_voice.gateway.session.config import ServerVad, Transcription
+from mistral_voice.mistral.stream.chat_request import ChatRequest
+
+
+class Detect(Struct, frozen=True):
+    """Detect turns by these settings from now on; None: don't. What was detected under an older `epoch` is void.
+
+    `position_ms` is where in the input audio detection begins.
+    """
+
+    settings: ServerVad | None
+    epoch: int
+    position_ms: int
+
+
+class Hear(Struct, frozen=True, gc=False):
+    """Take in this audio: whole samples of PCM16 mono at 24 kHz."""
+
+    audio: bytes
+
+
+class StartTurn(Struct, frozen=True):
+    """Transcribe the input audio from this position on, as the turn of this item."""
+
+    item_id: str
+    from_ms: int
+    transcription: Transcription
+
+
+class FinishTurn(Struct, frozen=True):
+    """The turn's audio ends at this position; give its transcript."""
+
+    item_id: str
+    to_ms: int
+
+
+class DropTurn(Struct, frozen=True):
+    """Nothing of this turn is wanted any more."""
+
+    item_id: str
+
+
+class PrepareSpeech(Struct, frozen=True):
+    """A spoken reply is likely soon; be ready to speak with this voice."""
+
+    voice: str
+
+
+class StartReply(Struct, frozen=True):
+    """Write this reply."""
+
+    response_id: str
+    request: ChatRequest
+
+
+class Speak(Struct, frozen=True):
+    """Speak this text as the next segment of the reply; segments count from 0."""
+
+    response_id: str
+    segment: int
+    text: str
+    voice: str
+
+
+class FinishSpeech(Struct, frozen=True):
+    """The reply has no further segments."""
+
+    response_id: str
+
+
+class DropReply(Struct, frozen=True):
+    """Nothing of this reply is wanted any more, neither text nor speech."""
+
+    response_id: str
+
+
+class Stage(StrEnum):
+    """The stages of a turn's latency: its commit to its transcript, to the reply's first text, to its first audio; and all together."""
+
+    TRANSCRIPT = "transcript"
+    FIRST_TOKEN = "first_token"  # noqa: S105 - a token of text
+    FIRST_AUDIO = "first_audio"
+    TOTAL = "total"
+
+
+class Measured(Struct, frozen=True):
+    """A stage of a turn took so long."""
+
+    stage: Stage
+    milliseconds: float
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    CLIENT_CLOSED = "client_closed"
+    EXPIRED = "expired"
+    DRAINED = "drained"
+    SLOW_CONSUMER = "slow_consumer"
+    ERROR = "error"
+
+
+class EndSession(Struct, frozen=True):
+    """Send what is due, then close the connection with this code of RFC 6455."""
+
+    close_code: int
+    reason: EndReason
+    message: str
+
+
+Command = (
+    Detect
+    | Hear
+    | StartTurn
+    | FinishTurn
+    | DropTurn
+    | PrepareSpeech
+    | StartReply
+    | Speak
+    | FinishSpeech
+    | DropReply
+    | Measured
+    | EndSession
+)

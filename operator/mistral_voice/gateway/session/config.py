@@ -1,0 +1,133 @@
+"""A session's settings, and how a partial update changes them.
+
+An update is a deep merge: what it leaves out stays, what it sets to null goes back to its default, and an update that asks for something
+the integration refuses changes nothing at all.
+"""
+
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType, structs
+
+T = TypeVar("T")
+Patched: TypeAlias = T | UnsetType | None
+"""A field of an update: a new value, None for an explicit null, UNSET if the update doesn't name it."""
+
+SAMPLE_RATE_HZ = 24_000
+"""Sample rate of `audio/pcm`, in and out."""
+BYTES_PER_MS = SAMPLE_RATE_HZ * 2 // 1000
+"""Bytes of one millisecond of mono PCM16 at 24 kHz."""
+
+
+class OutputModality(StrEnum):
+    """What a reply is: speech with its transcript, or text alone."""
+
+    AUDIO = "audio"
+    TEXT = "text"
+
+
+class ServerVad(Struct, frozen=True):
+    """Turns by voice activity. `threshold` is a probability; times in milliseconds.
+
+    `prefix_padding_ms` of audio before the first voiced moment belong to the turn; it ends after `silence_duration_ms` without voice.
+    """
+
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = ServerVad | None
+"""How turns end; None is manual: the client commits."""
+
+
+class Transcription(Struct, frozen=True):
+    """The client's wish to see what the caller said. `language` is a hint for the transcription model."""
+
+    language: str | None = None
+
+
+class SessionConfig(Struct, frozen=True):
+    """What is in force in a session. `max_output_tokens` None: the model's own limit; `transcription` None: no transcription events."""
+
+    model: str
+    voice: str
+    instructions: str = ""
+    output: OutputModality = OutputModality.AUDIO
+    max_output_tokens: int | None = None
+    turn_detection: TurnDetection = None
+    transcription: Transcription | None = None
+
+
+class ServerVadPatch(Struct, frozen=True):
+    """A partial change of voice activity detection."""
+
+    threshold: Patched[float] = UNSET
+    prefix_padding_ms: Patched[int] = UNSET
+    silence_duration_ms: Patched[int] = UNSET
+    create_response: Patched[bool] = UNSET
+    interrupt_response: Patched[bool] = UNSET
+
+
+class TranscriptionPatch(Struct, frozen=True):
+    """A partial change of the transcription settings."""
+
+    language: Patched[str] = UNSET
+
+
+class SessionPatch(Struct, frozen=True):
+    """A partial change of a session, in the session's own words. Names of models and voices are still those the client sent."""
+
+    model: Patched[str] = UNSET
+    voice: Patched[str] = UNSET
+    instructions: Patched[str] = UNSET
+    output: Patched[OutputModality] = UNSET
+    max_output_tokens: Patched[int] = UNSET
+    turn_detection: Patched[ServerVadPatch] = UNSET
+    transcription: Patched[TranscriptionPatch] = UNSET
+
+
+def patched(present: T, change: Patched[T], default: T) -> T:
+    """Return what a field becomes: itself, its default for an explicit null, or the new value."""
+    if isinstance(change, UnsetType):
+        return present
+    return default if change is None else change
+
+
+def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) -> SessionConfig:
+    """Return `present` with `patch` merged in. Model and voice names must have been resolved before. `defaults` are what null goes back to.
+
+    Explicit null switches turn detection and transcription off.
+    """
+    return SessionConfig(
+        model=patched(present.model, patch.model, defaults.model),
+        voice=patched(present.voice, patch.voice, defaults.voice),
+        instructions=patched(present.instructions, patch.instructions, defaults.instructions),
+        output=patched(present.output, patch.output, defaults.output),
+        max_output_tokens=None if patch.max_output_tokens is None else patched(present.max_output_tokens, patch.max_output_tokens, None),
+        turn_detection=_merge_turn_detection(present.turn_detection, patch.turn_detection),
+        transcription=_merge_transcription(present.transcription, patch.transcription),
+    )
+
+
+def _merge_turn_detection(present: TurnDetection, patch: Patched[ServerVadPatch]) -> TurnDetection:
+    if isinstance(patch, UnsetType):
+        return present
+    if patch is None:
+        return None
+    default = ServerVad()
+    base = present or default
+    return ServerVad(**{field: patched(getattr(base, field), getattr(patch, field), getattr(default, field)) for field in _VAD_FIELDS})
+
+
+def _merge_transcription(present: Transcription | None, patch: Patched[TranscriptionPatch]) -> Transcription | None:
+    if isinstance(patch, UnsetType):
+        return present
+    if patch is None:
+        return None
+    return Transcription(language=patched((present or Transcription()).language, patch.language, None))
+
+
+_VAD_FIELDS = tuple(field.name for field in structs.fields(ServerVad))

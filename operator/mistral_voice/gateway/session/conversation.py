@@ -1,0 +1,84 @@
+"""The conversation: an ordered list of items with unique ids, bounded."""
+
+from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.items import Item
+
+MAX_ITEMS = 500
+"""Items of one conversation; beyond it the oldest leave the context."""
+MAX_CHARACTERS = 400_000
+"""Text of one conversation; beyond it the oldest items leave the context."""
+ROOT = "root"
+"""As `previous_item_id`: insert at the beginning."""
+
+
+class Conversation:
+    """The items of the default conversation, oldest first."""
+
+    def __init__(self, conversation_id: str) -> None:
+        self.id = conversation_id
+        self._items: list[Item] = []
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All items in order."""
+        return tuple(self._items)
+
+    def get(self, item_id: str) -> Item | None:
+        """Return the item of this id, or None."""
+        return next((item for item in self._items if item.id == item_id), None)
+
+    def previous_of(self, item_id: str) -> str | None:
+        """Return the id of the item before this one, None for the first."""
+        previous: str | None = None
+        for item in self._items:
+            if item.id == item_id:
+                return previous
+            previous = item.id
+        return previous
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the newest item."""
+        return self._items[-1].id if self._items else None
+
+    def add(self, item: Item, after: str | None = None) -> None:
+        """Insert an item after another, at the beginning (`root`), or at the end. Raises Refused for a doubled or an unknown id."""
+        if self.get(item.id) is not None:
+            raise Refused("item_create_duplicate_item_id", f"There is already an item with the id {item.id!r}.", "item.id")
+        if after is None:
+            position = len(self._items)
+        elif after == ROOT:
+            position = 0
+        else:
+            position = 1 + self._position(after, "previous_item_id", "item_create_invalid_previous_item_id")
+        self._items.insert(position, item)
+        self._evict()
+
+    def replace(self, item: Item) -> None:
+        """Put a changed item in its place; nothing happens if it has left the conversation."""
+        for position, present in enumerate(self._items):
+            if present.id == item.id:
+                self._items[position] = item
+                return
+
+    def remove(self, item_id: str) -> None:
+        """Delete an item. Raises Refused if there is none of this id."""
+        del self._items[self._position(item_id, "item_id", "item_delete_invalid_item_id")]
+
+    def set_text(self, item_id: str, index: int, text: str) -> None:
+        """Replace the text of one part, such as a transcript that became known."""
+        item = self.get(item_id)
+        if item is not None:
+            self.replace(item.with_text(index, text))
+            self._evict()
+
+    def _position(self, item_id: str, param: str, code: str) -> int:
+        for position, item in enumerate(self._items):
+            if item.id == item_id:
+                return position
+        raise Refused(code, f"There is no item with the id {item_id!r} in this conversation.", param)
+
+    def _evict(self) -> None:
+        size = sum(len(item.text) for item in self._items)
+        while len(self._items) > 1 and (len(self._items) > MAX_ITEMS or size > MAX_CHARACTERS):
+            size -= len(self._items.pop(0).text)

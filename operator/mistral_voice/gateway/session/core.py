@@ -1,0 +1,172 @@
+"""The session's state machine: an input and the time go in, events for the client and commands for the surroundings come out.
+
+The rules it keeps, whatever the order of its inputs:
+
+- every response that is created is done exactly once, and each of its parts is begun and ended exactly once, in the protocol's order;
+- at most one response is live;
+- what belongs to a turn or a reply that has ended is ignored;
+- a refused event changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from mistral_voice.gateway.session import inputs
+from mistral_voice.gateway.session.commands import EndReason, EndSession
+from mistral_voice.gateway.session.config import SessionPatch
+from mistral_voice.gateway.session.context import Context, NewId
+from mistral_voice.gateway.session.conversation import Conversation
+from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.events import ErrorOccurred, SessionCreated, SessionUpdated, SessionView
+from mistral_voice.gateway.session.item_requests import ItemRequests
+from mistral_voice.gateway.session.outbox import Output
+from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.gateway.session.replies import Replies
+from mistral_voice.gateway.session.turns import Turns
+
+TURN_GRACE_MS = 20_000.0
+"""How long a session whose time is over may take to finish its turn."""
+NORMAL_CLOSURE = 1000
+GOING_AWAY = 1001
+
+
+class Ending(Struct, frozen=True):
+    """The session is to end once its turn is finished, at the latest at `latest_ms`."""
+
+    reason: EndReason
+    close_code: int
+    message: str
+    latest_ms: float
+
+
+class Session:
+    """One conversation with one client. `expires_at` in seconds since 1970, for the client to know; `now_ms` is any monotonic time."""
+
+    def __init__(self, session_id: str, policy: SessionPolicy, new_id: NewId, now_ms: float, expires_at: int) -> None:
+        self._id = session_id
+        self._expires_at = expires_at
+        self._expires_ms = now_ms + policy.max_duration_ms
+        self._context = Context(policy, Conversation(new_id("conv")), new_id, now_ms)
+        self._turns = Turns(self._context)
+        self._replies = Replies(self._context, cache_key=session_id)
+        self._items = ItemRequests(self._context, self._replies)
+        self._ending: Ending | None = None
+        self._ended = False
+        self._handlers = self._handler_table()
+
+    def start(self, model: str | None) -> list[Output]:
+        """Begin, with the model that the client named when it connected. Raises Refused if the integration doesn't offer it."""
+        if model:
+            self._context.config = self._context.policy.apply(self._context.config, SessionPatch(model=model))
+        self._context.outbox.put(SessionCreated(self._view()))
+        self._turns.detect(self._context.config.turn_detection)
+        return self._context.outbox.take()
+
+    def handle(self, event: inputs.Input, now_ms: float) -> list[Output]:
+        """Take one input; return what is to be said and done, in order. After the session's end nothing comes any more."""
+        if self._ended:
+            return []
+        context = self._context
+        context.now_ms = now_ms
+        try:
+            self._handlers[type(event)](event)
+        except Refused as refusal:
+            client_event_id = getattr(event, "event_id", None)
+            context.outbox.put(ErrorOccurred(refusal.code, refusal.message, param=refusal.param, client_event_id=client_event_id))
+        self._settle()
+        return context.outbox.take()
+
+    @property
+    def deadline_ms(self) -> float:
+        """When the session wants a `Tick`, on the clock of `now_ms`."""
+        ends_ms = self._ending.latest_ms if self._ending else self._expires_ms
+        return min(ends_ms, *(at for at in (self._turns.deadline_ms, self._replies.deadline_ms) if at is not None), ends_ms)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the session is over."""
+        return self._ended
+
+    def _settle(self) -> None:
+        now_ms = self._context.now_ms
+        self._turns.expire()
+        self._react_to_turns()
+        if self._ending is None and now_ms >= self._expires_ms:
+            self._end_soon(EndReason.EXPIRED, NORMAL_CLOSURE, "The session has reached its maximum duration.")
+        if self._ending is not None and (not self._is_busy or now_ms >= self._ending.latest_ms):
+            self._end(self._ending)
+
+    def _react_to_turns(self) -> None:
+        finished, self._turns.finished = self._turns.finished, []
+        for turn in finished:
+            self._replies.turn_finished(turn)
+        self._replies.advance(caller_speaks=self._turns.is_speaking, awaits_transcript=self._turns.awaits_transcript)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._turns.is_open or self._turns.awaits_transcript or self._replies.is_live or self._replies.is_owed
+
+    def _end_soon(self, reason: EndReason, close_code: int, message: str) -> None:
+        if self._ending is None:
+            self._ending = Ending(reason, close_code, message, self._context.now_ms + TURN_GRACE_MS)
+
+    def _end(self, ending: Ending) -> None:
+        self._turns.drop()
+        self._replies.drop()
+        if ending.reason is EndReason.EXPIRED:
+            self._context.outbox.put(ErrorOccurred("session_expired", ending.message))
+        self._context.outbox.put(EndSession(ending.close_code, ending.reason, ending.message))
+        self._ended = True
+
+    def _view(self) -> SessionView:
+        return SessionView(self._id, self._context.config, self._expires_at, self._context.policy.transcription_model)
+
+    def _update(self, event: inputs.UpdateSession) -> None:
+        context = self._context
+        before = context.config
+        after = context.policy.apply(before, event.patch)
+        if self._replies.voice_is_fixed and after.voice != before.voice:
+            message = "The voice can't change once the assistant has spoken in this session."
+            raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+        context.config = after
+        context.outbox.put(SessionUpdated(self._view()))
+        if after.turn_detection != before.turn_detection:
+            self._turns.detect(after.turn_detection)
+
+    def _voice_started(self, event: inputs.VoiceStarted) -> None:
+        if self._ending is not None and not self._turns.is_open:
+            return
+        settings = self._context.config.turn_detection
+        if self._turns.voice_started(event) and settings is not None and settings.interrupt_response:
+            self._replies.interrupt()
+
+    def _handler_table(self) -> dict[type, Callable[[Any], None]]:
+        turns, replies, items = self._turns, self._replies, self._items
+        return {
+            inputs.UpdateSession: self._update,
+            inputs.AppendAudio: lambda event: turns.append(event, accepting=self._ending is None),
+            inputs.CommitAudio: lambda _: turns.commit(),
+            inputs.ClearAudio: lambda _: turns.clear(),
+            inputs.CreateItem: items.create,
+            inputs.DeleteItem: items.delete,
+            inputs.RetrieveItem: items.retrieve,
+            inputs.TruncateItem: items.truncate,
+            inputs.CreateResponse: lambda event: replies.create(event.options),
+            inputs.CancelResponse: lambda event: replies.cancel(event.response_id),
+            inputs.VoiceStarted: self._voice_started,
+            inputs.VoiceStopped: turns.voice_stopped,
+            inputs.TranscriptDelta: turns.transcript_delta,
+            inputs.TranscriptRestarted: turns.transcript_restarted,
+            inputs.TranscriptDone: turns.transcript_done,
+            inputs.TranscriptFailed: turns.transcript_failed,
+            inputs.ReplyText: replies.reply_text,
+            inputs.ReplyFinished: replies.reply_finished,
+            inputs.ReplyFailed: replies.reply_failed,
+            inputs.SpeechAudio: replies.speech_audio,
+            inputs.SpeechFinished: replies.speech_finished,
+            inputs.SpeechFailed: replies.speech_failed,
+            inputs.Tick: lambda _: None,
+            inputs.Drain: lambda _: self._end_soon(EndReason.DRAINED, GOING_AWAY, "The gateway is being stopped; connect again."),
+        }

@@ -1,0 +1,132 @@
+"""The input audio buffer: positions, the open turn, and turns whose transcript is awaited."""
+
+from msgspec import Struct
+
+from mistral_voice.gateway.session.config import BYTES_PER_MS
+from mistral_voice.gateway.session.errors import Fault
+
+TRANSCRIPT_QUIET_MS = 800.0
+"""A committed turn's transcript is final when it has words and none came for so long, even if the upstream doesn't say that it is done."""
+TRANSCRIPT_DEADLINE_MS = 6000.0
+"""A committed turn without a final transcript after so long has failed, or is final with the words it has."""
+SHORTEST_COMMIT_MS = 100
+"""A client can't commit less audio than this."""
+
+
+class OpenTurn(Struct, frozen=True):
+    """A turn that is being spoken. `from_ms` is where its audio begins; `detected` tells voice activity from the client's own commit."""
+
+    item_id: str
+    from_ms: int
+    detected: bool
+
+
+class PendingTurn(Struct):
+    """A turn whose transcript is awaited, from its begin on; `committed_ms` None while it is still spoken.
+
+    `visible`: the client sees the transcript. `restarted`: transcription began anew, so deltas that the client saw are void. `done` and
+    `fault` tell that no more text comes.
+    """
+
+    item_id: str
+    visible: bool
+    texts: list[str]
+    seconds: float = 0.0
+    committed_ms: float | None = None
+    last_text_ms: float = 0.0
+    replies: bool = False
+    restarted: bool = False
+    done: bool = False
+    fault: Fault | None = None
+
+    @property
+    def text(self) -> str:
+        """The transcript so far."""
+        return "".join(self.texts)
+
+    @property
+    def deadline_ms(self) -> float | None:
+        """When the transcript becomes final by the clock."""
+        if self.committed_ms is None:
+            return None
+        latest = self.committed_ms + TRANSCRIPT_DEADLINE_MS
+        if not self.text.strip():
+            return latest
+        return min(latest, max(self.committed_ms, self.last_text_ms) + TRANSCRIPT_QUIET_MS)
+
+
+class InputAudio:
+    """Counts the client's audio and knows which of it is a turn."""
+
+    def __init__(self) -> None:
+        self._written = 0
+        self._begins = 0
+        self._odd = b""
+        self.turn: OpenTurn | None = None
+        self.pending: dict[str, PendingTurn] = {}
+
+    @property
+    def position_ms(self) -> int:
+        """Milliseconds of audio written in this session."""
+        return self._written // BYTES_PER_MS
+
+    @property
+    def begins_ms(self) -> int:
+        """Where the uncommitted audio begins."""
+        return self._begins // BYTES_PER_MS
+
+    @property
+    def uncommitted_ms(self) -> int:
+        """Milliseconds of uncommitted audio."""
+        return (self._written - self._begins) // BYTES_PER_MS
+
+    def write(self, audio: bytes) -> bytes:
+        """Count audio and return its whole samples; half a sample waits for its other half."""
+        if self._odd or len(audio) % 2:
+            audio = self._odd + audio
+            self._odd = audio[len(audio) - len(audio) % 2 :]
+            audio = audio[: len(audio) - len(audio) % 2]
+        self._written += len(audio)
+        return audio
+
+    def open_turn(self, turn: OpenTurn, *, visible: bool) -> None:
+        """A turn begins. `visible`: the client wants to see its transcript."""
+        self.turn = turn
+        self.pending[turn.item_id] = PendingTurn(turn.item_id, visible, [])
+
+    def close_turn(self, to_ms: int, now_ms: float, *, replies: bool) -> PendingTurn:
+        """The open turn ends at this position; its transcript is awaited. `replies`: a reply follows by itself."""
+        turn = self.turn
+        if turn is None:
+            raise AssertionError("There is no open turn to close.")
+        pending = self.pending[turn.item_id]
+        pending.committed_ms = now_ms
+        pending.seconds = max(0, to_ms - turn.from_ms) / 1000
+        pending.replies = replies
+        self.turn = None
+        self._begins = max(self._begins, to_ms * BYTES_PER_MS)
+        return pending
+
+    def drop_turn(self) -> str | None:
+        """Forget the uncommitted audio and the open turn; return the turn's item id."""
+        self._begins = self._written
+        self._odd = b""
+        turn, self.turn = self.turn, None
+        if turn is None:
+            return None
+        del self.pending[turn.item_id]
+        return turn.item_id
+
+    @property
+    def awaits_transcript(self) -> bool:
+        """Whether a committed turn's transcript is awaited."""
+        return any(turn.committed_ms is not None for turn in self.pending.values())
+
+    def due(self, now_ms: float) -> list[PendingTurn]:
+        """Return the turns whose transcript is final by the clock."""
+        return [turn for turn in self.pending.values() if turn.deadline_ms is not None and turn.deadline_ms <= now_ms]
+
+    @property
+    def deadline_ms(self) -> float | None:
+        """The earliest of the transcripts' deadlines."""
+        return min((turn.deadline_ms for turn in self.pending.values() if turn.deadline_ms is not None), default=None)

@@ -1,0 +1,123 @@
+"""What an integration offers its clients, and how the names that clients bring map to it.
+
+The custom resource is the policy: a client narrows it, never widens it. Names of OpenAI's models and voices, which most clients send
+unasked, stand for the integration's own.
+"""
+
+from msgspec import Struct, structs
+
+from mistral_voice.contract.gateway_config import GatewayConfig
+from mistral_voice.gateway.session.config import OutputModality, ServerVad, SessionConfig, SessionPatch, TurnDetection, merge
+from mistral_voice.gateway.session.errors import Refused
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful voice assistant. You hear the caller and your answer is spoken aloud: answer briefly, in plain sentences, "
+    "without lists, headings or other markup, in the caller's language."
+)
+"""Used when neither the integration nor the client gives instructions; shown in `session.created`."""
+
+_FOREIGN_MODELS = ("gpt-", "chatgpt-", "whisper-", "o1", "o3", "o4")
+_FOREIGN_VOICES = frozenset(
+    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse", "default"}
+)
+
+
+class SessionPolicy(Struct, frozen=True):
+    """What a session may be. `models` and `voices` may be named beside OpenAI's names; `instructions` come before the client's."""
+
+    model: str
+    voice: str
+    models: frozenset[str]
+    voices: frozenset[str]
+    instructions: str
+    manual_turns_only: bool
+    max_duration_ms: int
+    transcription_model: str
+    speech_model: str
+
+    def resolve_model(self, name: str, param: str = "session.model") -> str:
+        """Return the model that a client's name stands for. Raises Refused if the integration doesn't offer it."""
+        if name in self.models:
+            return name
+        if not name or name == "default" or name.startswith(_FOREIGN_MODELS):
+            return self.model
+        raise Refused("model_not_allowed", f"This integration doesn't offer the model {name!r}; it offers {_listed(self.models)}.", param)
+
+    def resolve_voice(self, name: str, param: str = "session.audio.output.voice") -> str:
+        """Return the voice that a client's name stands for. Raises Refused if the integration doesn't offer it."""
+        if name in self.voices:
+            return name
+        if not name or name in _FOREIGN_VOICES:
+            return self.voice
+        raise Refused("voice_not_allowed", f"This integration doesn't offer the voice {name!r}; it offers {_listed(self.voices)}.", param)
+
+    def defaults(self) -> SessionConfig:
+        """Return the settings of a session whose client has asked for nothing."""
+        return SessionConfig(
+            model=self.model,
+            voice=self.voice,
+            instructions="" if self.instructions else DEFAULT_INSTRUCTIONS,
+            output=OutputModality.AUDIO,
+            turn_detection=self._default_turn_detection(),
+        )
+
+    def apply(self, present: SessionConfig, patch: SessionPatch) -> SessionConfig:
+        """Return the settings after a client's update. Raises Refused, and nothing has changed, if the integration forbids a part of it."""
+        resolved = patch
+        if isinstance(patch.model, str):
+            resolved = structs.replace(resolved, model=self.resolve_model(patch.model))
+        if isinstance(patch.voice, str):
+            resolved = structs.replace(resolved, voice=self.resolve_voice(patch.voice))
+        merged = merge(present, resolved, self.defaults())
+        if self.manual_turns_only and merged.turn_detection is not None:
+            raise Refused(
+                "turn_detection_not_allowed",
+                "This integration is push to talk: its turns are committed by the client. Send `turn_detection: null`.",
+                "session.audio.input.turn_detection",
+            )
+        _check(merged)
+        return merged
+
+    def system_text(self, client_instructions: str) -> str:
+        """Return the system message: the integration's instructions, then the client's."""
+        return "\n\n".join(text for text in (self.instructions.strip(), client_instructions.strip()) if text)
+
+    def _default_turn_detection(self) -> TurnDetection:
+        return None if self.manual_turns_only else ServerVad()
+
+
+def policy_of(config: GatewayConfig) -> SessionPolicy:
+    """Return the policy that `gateway.json` states."""
+    session, policy = config.session, config.policy
+    return SessionPolicy(
+        model=session.model,
+        voice=session.voice,
+        models=frozenset({session.model, *policy.allowed_models}),
+        voices=frozenset({session.voice, *policy.allowed_voices}),
+        instructions=policy.instructions,
+        manual_turns_only=session.turn_detection == "push_to_talk",
+        max_duration_ms=session.max_session_duration_seconds * 1000,
+        transcription_model=config.upstream.transcription_model,
+        speech_model=config.upstream.speech_model,
+    )
+
+
+def _check(config: SessionConfig) -> None:
+    if config.max_output_tokens is not None and not 1 <= config.max_output_tokens <= 4096:
+        raise Refused("invalid_value", '`max_output_tokens` must be a number from 1 to 4096, or "inf".', "session.max_output_tokens")
+    if len(config.instructions) > MAX_INSTRUCTIONS:
+        raise Refused("invalid_value", f"`instructions` may have at most {MAX_INSTRUCTIONS} characters.", "session.instructions")
+    vad = config.turn_detection
+    if vad is None:
+        return
+    for field, low, high in (("threshold", 0.0, 1.0), ("prefix_padding_ms", 0, 5000), ("silence_duration_ms", 100, 10_000)):
+        if not low <= getattr(vad, field) <= high:
+            raise Refused("invalid_value", f"`{field}` must be from {low} to {high}.", f"session.audio.input.turn_detection.{field}")
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+MAX_INSTRUCTIONS = 100_000
+"""Characters of a client's instructions."""

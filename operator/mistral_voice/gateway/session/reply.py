@@ -1,0 +1,289 @@
+"""One reply: from `response.created` to `response.done`, each part begun and ended exactly once, in the protocol's order."""
+
+from enum import Enum, auto
+
+from msgspec import Struct, structs
+
+from mistral_voice.gateway.session.commands import DropReply, FinishSpeech, Measured, Speak, Stage, StartReply
+from mistral_voice.gateway.session.config import BYTES_PER_MS, OutputModality
+from mistral_voice.gateway.session.context import NewId
+from mistral_voice.gateway.session.conversation import Conversation
+from mistral_voice.gateway.session.errors import Fault
+from mistral_voice.gateway.session.events import (
+    AudioDelta,
+    AudioDone,
+    ContentPartAdded,
+    ContentPartDone,
+    ItemAdded,
+    ItemDone,
+    OutputItemAdded,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+    ResponseUsage,
+    ResponseView,
+    StopReason,
+    TextDelta,
+    TextDone,
+)
+from mistral_voice.gateway.session.heard import SpokenSegment
+from mistral_voice.gateway.session.inputs import Usage
+from mistral_voice.gateway.session.items import Item, ItemStatus, Message, Part, PartKind, Role
+from mistral_voice.gateway.session.outbox import Outbox
+from mistral_voice.gateway.session.playout import Playout
+from mistral_voice.gateway.text.clauses import ClauseSplitter
+from mistral_voice.gateway.text.speakable import speakable
+from mistral_voice.mistral.stream.chat_request import ChatRequest
+from mistral_voice.mistral.stream.errors import FaultKind
+
+
+class ReplySettings(Struct, frozen=True):
+    """How a reply is made: the session's settings with the response's own on top."""
+
+    model: str
+    voice: str
+    system: str
+    output: OutputModality
+    max_output_tokens: int | None
+    metadata: dict[str, str] | None
+    lead_ms: float | None
+
+
+class _Phase(Enum):
+    WAITING = auto()  # for the transcripts of turns
+    GENERATING = auto()
+    DONE = auto()
+
+
+class _Segment(Struct):
+    text: str
+    audio_bytes: int = 0
+    finished: bool = False
+
+
+class Reply:
+    """A live reply; its item joins the conversation with its first words. `turn_committed_ms`: when the turn it answers ended, if any."""
+
+    def __init__(
+        self,
+        settings: ReplySettings,
+        conversation: Conversation,
+        new_id: NewId,
+        outbox: Outbox,
+        turn_committed_ms: float | None,
+    ) -> None:
+        self.id = new_id("resp")
+        self.settings = settings
+        self._conversation = conversation
+        self._new_id = new_id
+        self._outbox = outbox
+        self._phase = _Phase.WAITING
+        self._item: Item | None = None
+        self._text = ""
+        self._text_ended: ResponseStatus | None = None
+        self._reason: StopReason | None = None
+        self._splitter = ClauseSplitter()
+        self._segments: list[_Segment] = []
+        self._playout = Playout(settings.lead_ms)
+        self._usage = ResponseUsage()
+        self._turn_committed_ms = turn_committed_ms
+        self._asked_ms = 0.0
+        self._first_text_ms: float | None = None
+        self._heard_audio = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether generation has yet to begin."""
+        return self._phase is _Phase.WAITING
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the reply has ended."""
+        return self._phase is _Phase.DONE
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether audio of this reply has gone to the client; its voice is fixed from then on."""
+        return self._heard_audio
+
+    @property
+    def item_id(self) -> str | None:
+        """The id of the reply's item, once it has one."""
+        return self._item.id if self._item else None
+
+    @property
+    def deadline_ms(self) -> float | None:
+        """When the clock has something for this reply."""
+        return self._playout.deadline_ms
+
+    @property
+    def spoken(self) -> tuple[SpokenSegment, ...]:
+        """What was said, piece by piece."""
+        return tuple(SpokenSegment(segment.text, segment.audio_bytes / BYTES_PER_MS) for segment in self._segments)
+
+    def announce(self) -> None:
+        """Tell the client that the reply begins."""
+        self._outbox.put(ResponseCreated(self._view(ResponseStatus.IN_PROGRESS)))
+
+    def generate(self, request: ChatRequest, now_ms: float) -> None:
+        """The conversation is complete; have the reply written."""
+        self._phase = _Phase.GENERATING
+        self._asked_ms = now_ms
+        self._outbox.put(StartReply(self.id, request))
+
+    def text(self, text: str, now_ms: float) -> None:
+        """More text came from the model."""
+        if self._phase is not _Phase.GENERATING or self._text_ended is not None or not text:
+            return
+        if self._first_text_ms is None:
+            self._first_text_ms = now_ms
+            self._outbox.put(Measured(Stage.FIRST_TOKEN, now_ms - self._asked_ms))
+        if self.settings.output is OutputModality.TEXT:
+            self._write(text)
+            return
+        for piece in self._splitter.push(text):
+            self._speak(piece)
+
+    def finish_text(self, finish_reason: str, usage: Usage | None) -> None:
+        """The model has said all it had to say."""
+        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+            return
+        if usage is not None:
+            self._usage = structs.replace(self._usage, text=usage)
+        if finish_reason == "error":
+            self.fail(Fault(FaultKind.UNAVAILABLE, "Mistral broke the reply off with an error of its own."))
+            return
+        self._text_ended, self._reason = _ENDINGS.get(finish_reason, (ResponseStatus.COMPLETED, None))
+        if self.settings.output is OutputModality.AUDIO:
+            for piece in self._splitter.finish():
+                self._speak(piece)
+            if self._segments:
+                self._outbox.put(FinishSpeech(self.id))
+
+    def audio(self, segment: int, audio: bytes) -> None:
+        """Audio of a segment came."""
+        if self._phase is _Phase.GENERATING and segment < len(self._segments) and audio:
+            self._playout.push(segment, audio)
+
+    def finish_segment(self, segment: int, audio_tokens: int) -> None:
+        """All audio of a segment has come."""
+        if self._phase is not _Phase.GENERATING or segment >= len(self._segments) or self._segments[segment].finished:
+            return
+        self._segments[segment].finished = True
+        self._usage = structs.replace(self._usage, audio_tokens=self._usage.audio_tokens + audio_tokens)
+
+    def advance(self, now_ms: float) -> None:
+        """Send the audio that is due, and end the reply if nothing is left to come."""
+        if self._phase is not _Phase.GENERATING:
+            return
+        self._release(now_ms)
+        if self._text_ended is not None and self._playout.is_empty and all(segment.finished for segment in self._segments):
+            self._end(self._text_ended, reason=self._reason)
+
+    def cancel(self, reason: StopReason | None) -> None:
+        """Stop the reply. Nothing happens if it has ended. No reason: the session ends."""
+        if self._phase is _Phase.DONE:
+            return
+        self._outbox.put(DropReply(self.id))
+        self._end(ResponseStatus.CANCELLED, reason=reason)
+
+    def fail(self, fault: Fault) -> None:
+        """An upstream failed; what was said so far stays."""
+        if self._phase is _Phase.DONE:
+            return
+        self._outbox.put(DropReply(self.id))
+        self._end(ResponseStatus.FAILED, fault=fault)
+
+    def _write(self, text: str) -> None:
+        item = self._open_item(PartKind.OUTPUT_TEXT)
+        self._text += text
+        self._outbox.put(TextDelta(self.id, item.id, PartKind.OUTPUT_TEXT, text))
+
+    def _speak(self, piece: str) -> None:
+        spoken = speakable(piece)
+        if not spoken:
+            return
+        item = self._open_item(PartKind.OUTPUT_AUDIO)
+        delta = f" {spoken}" if self._text else spoken
+        self._text += delta
+        self._segments.append(_Segment(spoken))
+        self._outbox.put(
+            TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta),
+            Speak(self.id, len(self._segments) - 1, spoken, self.settings.voice),
+        )
+
+    def _release(self, now_ms: float) -> None:
+        for segment, audio in self._playout.release(now_ms):
+            item = self._item
+            if item is None:
+                raise AssertionError("Audio can't come before the text that it speaks.")
+            if not self._heard_audio:
+                self._heard_audio = True
+                self._measure_first_audio(now_ms)
+            self._segments[segment].audio_bytes += len(audio)
+            self._outbox.put(AudioDelta(self.id, item.id, audio))
+
+    def _measure_first_audio(self, now_ms: float) -> None:
+        if self._first_text_ms is not None:
+            self._outbox.put(Measured(Stage.FIRST_AUDIO, now_ms - self._first_text_ms))
+        if self._turn_committed_ms is not None:
+            self._outbox.put(Measured(Stage.TOTAL, now_ms - self._turn_committed_ms))
+
+    def _open_item(self, kind: PartKind) -> Item:
+        if self._item is not None:
+            return self._item
+        previous = self._conversation.last_id
+        empty = Message(self._new_id("item"), Role.ASSISTANT, (), ItemStatus.IN_PROGRESS)
+        self._item = structs.replace(empty, parts=(Part(kind, ""),))
+        self._conversation.add(self._item)
+        self._outbox.put(OutputItemAdded(self.id, empty), ItemAdded(empty, previous), ContentPartAdded(self.id, empty.id, kind))
+        return self._item
+
+    def _end(self, status: ResponseStatus, *, reason: StopReason | None = None, fault: Fault | None = None) -> None:
+        self._phase = _Phase.DONE
+        if self._item is not None:
+            whole = status is ResponseStatus.COMPLETED
+            self._close_item(self._item, ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE)
+        self._outbox.put(ResponseDone(self._view(status, reason, fault, self._usage)))
+
+    def _close_item(self, item: Item, status: ItemStatus) -> None:
+        kind = item.parts[0].kind
+        self._item = item = structs.replace(item.with_text(0, self._text), status=status)
+        self._conversation.replace(item)
+        if kind is PartKind.OUTPUT_AUDIO:
+            self._outbox.put(AudioDone(self.id, item.id))
+        self._outbox.put(
+            TextDone(self.id, item.id, kind, self._text),
+            ContentPartDone(self.id, item.id, kind, self._text),
+            ItemDone(item, self._conversation.previous_of(item.id)),
+            OutputItemDone(self.id, item),
+        )
+
+    def _view(
+        self,
+        status: ResponseStatus,
+        reason: StopReason | None = None,
+        fault: Fault | None = None,
+        usage: ResponseUsage | None = None,
+    ) -> ResponseView:
+        return ResponseView(
+            id=self.id,
+            conversation_id=self._conversation.id,
+            status=status,
+            modality=self.settings.output,
+            voice=self.settings.voice,
+            max_output_tokens=self.settings.max_output_tokens,
+            metadata=self.settings.metadata,
+            output=(self._item,) if self._item and status is not ResponseStatus.IN_PROGRESS else (),
+            reason=reason,
+            fault=fault,
+            usage=usage,
+        )
+
+
+_ENDINGS = {
+    "length": (ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
+    "model_length": (ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
+    "content_filter": (ResponseStatus.INCOMPLETE, StopReason.CONTENT_FILTER),
+}

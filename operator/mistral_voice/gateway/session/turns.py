@@ -1,0 +1,222 @@
+"""The caller's side: audio, turns by voice activity or by the client's commit, and their transcripts."""
+
+from msgspec import Struct
+
+from mistral_voice.gateway.session import inputs
+from mistral_voice.gateway.session.commands import Detect, DropTurn, FinishTurn, Hear, Measured, PrepareSpeech, Stage, StartTurn
+from mistral_voice.gateway.session.config import OutputModality, Transcription, TurnDetection
+from mistral_voice.gateway.session.context import Context
+from mistral_voice.gateway.session.errors import Fault, Refused
+from mistral_voice.gateway.session.events import (
+    AudioCleared,
+    AudioCommitted,
+    ItemAdded,
+    ItemDone,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionFailed,
+)
+from mistral_voice.gateway.session.input_audio import SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
+from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
+from mistral_voice.mistral.stream.errors import FaultKind
+
+
+class FinishedTurn(Struct, frozen=True):
+    """A turn whose words are known, or never will be. `replies`: a reply follows by itself."""
+
+    item_id: str
+    text: str
+    replies: bool
+    committed_ms: float
+    fault: Fault | None = None
+
+
+class Turns:
+    """Turns in the making and awaiting their transcript. `finished` collects those that the session has to react to."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._audio = InputAudio()
+        self._epoch = 0
+        self.finished: list[FinishedTurn] = []
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the detector hears the caller speak."""
+        turn = self._audio.turn
+        return turn is not None and turn.detected
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a turn is being spoken, detected or not."""
+        return self._audio.turn is not None
+
+    @property
+    def awaits_transcript(self) -> bool:
+        """Whether a committed turn's transcript is awaited."""
+        return self._audio.awaits_transcript
+
+    @property
+    def deadline_ms(self) -> float | None:
+        """When a transcript becomes final by the clock."""
+        return self._audio.deadline_ms
+
+    def detect(self, settings: TurnDetection) -> None:
+        """Detect turns by these settings from here on. An open turn goes on, and is the client's to commit if detection ends."""
+        self._epoch += 1
+        turn = self._audio.turn
+        if turn is not None and turn.detected and settings is None:
+            self._audio.turn = OpenTurn(turn.item_id, turn.from_ms, detected=False)
+        self._context.outbox.put(Detect(settings, self._epoch, self._audio.position_ms))
+
+    def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
+        """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""
+        position_ms = self._audio.position_ms
+        audio = self._audio.write(event.audio)
+        if not audio or not (accepting or self.is_open):
+            return
+        if self._context.config.turn_detection is None and not self.is_open:
+            self._open(position_ms, detected=False)
+        self._context.outbox.put(Hear(audio))
+
+    def commit(self) -> None:
+        """The client ends its turn. Raises Refused if it has sent too little audio."""
+        audio = self._audio
+        if audio.uncommitted_ms < SHORTEST_COMMIT_MS:
+            raise Refused(
+                "input_audio_buffer_commit_empty",
+                f"The input audio buffer holds {audio.uncommitted_ms} ms of audio; a commit needs at least {SHORTEST_COMMIT_MS} ms.",
+            )
+        if not self.is_open:
+            self._open(audio.begins_ms, detected=False)
+        self._close(audio.position_ms, replies=False)
+        self._detect_anew()
+
+    def clear(self) -> None:
+        """The client takes its uncommitted audio back."""
+        item_id = self._audio.drop_turn()
+        if item_id is not None:
+            self._context.outbox.put(DropTurn(item_id))
+        self._context.outbox.put(AudioCleared())
+        self._detect_anew()
+
+    def voice_started(self, event: inputs.VoiceStarted) -> bool:
+        """The detector heard the caller begin. Returns whether that counts as speech."""
+        settings = self._context.config.turn_detection
+        if settings is None or event.epoch != self._epoch or self.is_speaking:
+            return False
+        start_ms = max(self._audio.begins_ms, event.at_ms - settings.prefix_padding_ms, 0)
+        turn = self._audio.turn
+        if turn is None:
+            turn = self._open(start_ms, detected=True)
+        else:
+            turn = self._audio.turn = OpenTurn(turn.item_id, turn.from_ms, detected=True)
+        self._context.outbox.put(SpeechStarted(turn.item_id, turn.from_ms))
+        return True
+
+    def voice_stopped(self, event: inputs.VoiceStopped) -> None:
+        """The detector heard the caller end: the turn is committed."""
+        settings = self._context.config.turn_detection
+        turn = self._audio.turn
+        if settings is None or event.epoch != self._epoch or turn is None or not turn.detected:
+            return
+        self._context.outbox.put(SpeechStopped(turn.item_id, event.at_ms))
+        self._close(event.at_ms, replies=settings.create_response)
+
+    def transcript_delta(self, event: inputs.TranscriptDelta) -> None:
+        """More of what the caller said."""
+        turn = self._audio.pending.get(event.item_id)
+        if turn is None or not event.text:
+            return
+        turn.texts.append(event.text)
+        turn.last_text_ms = self._context.now_ms
+        if turn.visible and turn.committed_ms is not None and not turn.restarted:
+            self._context.outbox.put(TranscriptionDelta(turn.item_id, event.text))
+
+    def transcript_restarted(self, event: inputs.TranscriptRestarted) -> None:
+        """The transcript begins anew."""
+        turn = self._audio.pending.get(event.item_id)
+        if turn is not None:
+            turn.texts.clear()
+            turn.restarted = turn.committed_ms is not None
+
+    def transcript_done(self, event: inputs.TranscriptDone) -> None:
+        """The transcript is complete."""
+        turn = self._audio.pending.get(event.item_id)
+        if turn is None:
+            return
+        if event.text is not None and event.text.strip():
+            turn.texts[:] = [event.text]
+        turn.done = True
+        self._conclude_if_over(turn)
+
+    def transcript_failed(self, event: inputs.TranscriptFailed) -> None:
+        """There will be no transcript."""
+        turn = self._audio.pending.get(event.item_id)
+        if turn is not None:
+            turn.fault = event.fault
+            self._conclude_if_over(turn)
+
+    def expire(self) -> None:
+        """Take what the clock makes final."""
+        for turn in self._audio.due(self._context.now_ms):
+            self._context.outbox.put(DropTurn(turn.item_id))
+            if not turn.text.strip():
+                turn.fault = Fault(FaultKind.TIMED_OUT, "Mistral gave no transcript of the caller's words in time.")
+            turn.done = True
+            self._conclude_if_over(turn)
+
+    def drop(self) -> None:
+        """The session ends: nothing more is wanted of any turn."""
+        self._audio.drop_turn()
+        for item_id in self._audio.pending:
+            self._context.outbox.put(DropTurn(item_id))
+        self._audio.pending.clear()
+
+    def _open(self, from_ms: int, *, detected: bool) -> OpenTurn:
+        turn = OpenTurn(self._context.new_id("item"), from_ms, detected)
+        visible = self._context.config.transcription
+        self._audio.open_turn(turn, visible=visible is not None)
+        self._context.outbox.put(StartTurn(turn.item_id, from_ms, visible or Transcription()))
+        return turn
+
+    def _close(self, to_ms: int, *, replies: bool) -> None:
+        context = self._context
+        turn = self._audio.close_turn(to_ms, context.now_ms, replies=replies)
+        previous = context.conversation.last_id
+        item = Message(turn.item_id, Role.USER, (Part(PartKind.INPUT_AUDIO),))
+        context.conversation.add(item)
+        context.outbox.put(
+            FinishTurn(turn.item_id, to_ms),
+            AudioCommitted(turn.item_id, previous),
+            ItemAdded(item, previous),
+            ItemDone(item, previous),
+        )
+        if replies and context.config.output is OutputModality.AUDIO:
+            context.outbox.put(PrepareSpeech(context.config.voice))
+        if turn.visible and turn.text:
+            context.outbox.put(TranscriptionDelta(turn.item_id, turn.text))
+        self._conclude_if_over(turn)
+
+    def _conclude_if_over(self, turn: PendingTurn) -> None:
+        if turn.committed_ms is None or not (turn.done or turn.fault):
+            return
+        del self._audio.pending[turn.item_id]
+        text = turn.text.strip()
+        outbox = self._context.outbox
+        if turn.fault is not None:
+            if turn.visible:
+                outbox.put(TranscriptionFailed(turn.item_id, turn.fault))
+        else:
+            self._context.conversation.set_text(turn.item_id, 0, text)
+            outbox.put(Measured(Stage.TRANSCRIPT, self._context.now_ms - turn.committed_ms))
+            if turn.visible:
+                outbox.put(TranscriptionCompleted(turn.item_id, text, turn.seconds))
+        self.finished.append(FinishedTurn(turn.item_id, text, turn.replies, turn.committed_ms, turn.fault))
+
+    def _detect_anew(self) -> None:
+        settings = self._context.config.turn_detection
+        if settings is not None:
+            self.detect(settings)

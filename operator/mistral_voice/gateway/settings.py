@@ -1,0 +1,55 @@
+"""How the gateway process is called."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mistral_voice.contract.names import CLIENT_PORT, CONFIG_FILE, METRICS_PORT
+from mistral_voice.mistral.stream.client import Deadlines
+
+_ENVIRONMENT = "MISTRAL_VOICE_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The process's own settings; what it serves is in the configuration file. Port 0 takes any free port."""
+
+    config: Path
+    host: str
+    client_port: int
+    metrics_port: int
+    log_level: str
+    accept_seconds: float
+    deadlines: Deadlines
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Read the command line. Each flag's default comes from the environment variable `MISTRAL_VOICE_<FLAG>`."""
+    parser = argparse.ArgumentParser(prog="mistral-voice gateway", description="Hold live voice sessions of one integration.")
+    _flag(parser, "config", CONFIG_FILE, Path, "the file gateway.json that the operator writes")
+    _flag(parser, "host", "0.0.0.0", str, "address to listen on")
+    _flag(parser, "client-port", CLIENT_PORT, int, "port of the clients")
+    _flag(parser, "metrics-port", METRICS_PORT, int, "port of /healthz, /readyz and /metrics")
+    _flag(parser, "log-level", "info", str, "debug, info, warning or error")
+    _flag(parser, "drain-accept-seconds", 5.0, float, "how long new connections are accepted after SIGTERM")
+    defaults = Deadlines()
+    _flag(parser, "upstream-connect-seconds", defaults.connect_seconds, float, "deadline for a connection to Mistral")
+    _flag(parser, "upstream-read-seconds", defaults.read_seconds, float, "deadline for the next data from Mistral")
+    _flag(parser, "upstream-write-seconds", defaults.write_seconds, float, "deadline for Mistral to take our data")
+    given = parser.parse_args(argv)
+    return Settings(
+        config=given.config,
+        host=given.host,
+        client_port=given.client_port,
+        metrics_port=given.metrics_port,
+        log_level=given.log_level,
+        accept_seconds=given.drain_accept_seconds,
+        deadlines=Deadlines(given.upstream_connect_seconds, given.upstream_read_seconds, given.upstream_write_seconds),
+    )
+
+
+def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: type, purpose: str) -> None:
+    variable = _ENVIRONMENT + name.upper().replace("-", "_")
+    parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable, str(default)), help=f"{purpose} (default: {default})")

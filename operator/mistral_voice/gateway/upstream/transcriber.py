@@ -1,0 +1,178 @@
+"""Has turns transcribed: one transcription socket for each turn.
+
+The socket is opened when the turn begins, so its handshake passes while the caller speaks, and `input_audio.end` closes the turn: that
+alone promises a complete text. A turn's audio is kept until its transcript is complete, to be sent again if the socket breaks.
+"""
+
+import asyncio
+from collections import deque
+
+from mistral_voice.gateway.session.config import BYTES_PER_MS, SAMPLE_RATE_HZ
+from mistral_voice.gateway.session.inputs import TranscriptDelta, TranscriptDone, TranscriptFailed, TranscriptRestarted
+from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, alongside, fault_of
+from mistral_voice.mistral.stream.client import StreamClient
+from mistral_voice.mistral.stream.errors import FaultKind, StreamError
+from mistral_voice.mistral.stream.transcription import TranscriptionSocket, TranscriptionText, open_transcription
+
+PIECE_BYTES = 50 * BYTES_PER_MS
+"""Audio goes upstream in pieces of at least 50 ms."""
+LARGEST_PIECE_BYTES = 1000 * BYTES_PER_MS
+"""… and of at most a second, where much has come at once."""
+KEPT_BYTES = 60_000 * BYTES_PER_MS
+"""A turn longer than a minute is not kept for sending again."""
+
+
+class Transcriber:
+    """The transcription sockets of one session."""
+
+    def __init__(self, client: StreamClient, model: str, emit: Emit, spawn: Spawn, observer: UpstreamObserver) -> None:
+        self._client = client
+        self._model = model
+        self._emit = emit
+        self._spawn = spawn
+        self._observer = observer
+        self._turns: dict[str, _Turn] = {}
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Audio that no socket has taken yet."""
+        return sum(turn.audio.unsent_bytes for turn in self._turns.values())
+
+    def start(self, item_id: str, language: str | None) -> None:
+        """A turn begins."""
+        turn = _Turn(item_id, language, self._client, self._model, self._emit, self._observer)
+        self._turns[item_id] = turn
+        turn.task = self._spawn(turn.run())
+        turn.task.add_done_callback(lambda _: self._turns.pop(item_id, None))
+
+    def append(self, item_id: str, audio: bytes) -> None:
+        """More audio of a turn."""
+        turn = self._turns.get(item_id)
+        if turn is not None:
+            turn.audio.append(audio)
+
+    def finish(self, item_id: str) -> None:
+        """A turn's audio is complete."""
+        turn = self._turns.get(item_id)
+        if turn is not None:
+            turn.audio.end()
+
+    def drop(self, item_id: str) -> None:
+        """A turn's transcript is no longer wanted."""
+        turn = self._turns.get(item_id)
+        if turn is not None and turn.task is not None:
+            turn.task.cancel()
+
+
+class TurnAudio:
+    """A turn's audio on its way to a socket, and kept for another one."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._next = 0
+        self._unsent = 0
+        self._kept = 0
+        self._ended = False
+        self._can_restart = True
+        self._changed = asyncio.Event()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Audio that has not been taken."""
+        return self._unsent
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the turn is complete."""
+        return self._ended
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether all audio is still there."""
+        return self._can_restart
+
+    def append(self, audio: bytes) -> None:
+        """Add audio."""
+        self._chunks.append(audio)
+        self._unsent += len(audio)
+        self._kept += len(audio)
+        self._changed.set()
+
+    def end(self) -> None:
+        """No more comes."""
+        self._ended = True
+        self._changed.set()
+
+    def restart(self) -> None:
+        """Give all audio out again, from the beginning."""
+        self._next = 0
+        self._unsent = self._kept
+
+    async def take(self) -> bytes:
+        """Wait for a piece of audio and return it; empty when the turn is complete and all has been taken."""
+        while self._unsent < PIECE_BYTES and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        piece = bytearray()
+        while self._next < len(self._chunks) and len(piece) < LARGEST_PIECE_BYTES:
+            piece += self._chunks[self._next]
+            self._next += 1
+        self._unsent -= len(piece)
+        self._forget_if_too_long()
+        return bytes(piece)
+
+    def _forget_if_too_long(self) -> None:
+        if self._kept <= KEPT_BYTES:
+            return
+        self._can_restart = False
+        while self._next > 0:
+            self._kept -= len(self._chunks.popleft())
+            self._next -= 1
+
+
+class _Turn:
+    def __init__(
+        self, item_id: str, language: str | None, client: StreamClient, model: str, emit: Emit, observer: UpstreamObserver
+    ) -> None:
+        self.audio = TurnAudio()
+        self.task: asyncio.Task[None] | None = None
+        self._item_id = item_id
+        self._language = language
+        self._client = client
+        self._model = model
+        self._emit = emit
+        self._observer = observer
+
+    async def run(self) -> None:
+        """Transcribe the turn."""
+        for attempt in range(1, ATTEMPTS + 1):
+            self._observer.requested("transcription")
+            try:
+                async with open_transcription(self._client, self._model, SAMPLE_RATE_HZ, self._language) as socket:
+                    await alongside(self._receive(socket), self._send(socket))
+            except StreamError as error:
+                self._observer.failed("transcription", error)
+                if attempt == ATTEMPTS or not error.is_transient or not self.audio.can_restart:
+                    self._emit(TranscriptFailed(self._item_id, fault_of(error)))
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
+                self.audio.restart()
+                self._emit(TranscriptRestarted(self._item_id))
+            else:
+                return
+
+    async def _send(self, socket: TranscriptionSocket) -> None:
+        while audio := await self.audio.take():
+            await socket.append(audio)
+        await socket.end()
+
+    async def _receive(self, socket: TranscriptionSocket) -> None:
+        while True:
+            piece = await socket.receive()
+            if isinstance(piece, TranscriptionText):
+                self._emit(TranscriptDelta(self._item_id, piece.text))
+            elif self.audio.has_ended:
+                self._emit(TranscriptDone(self._item_id, piece.text))
+                return
+            else:
+                raise StreamError(FaultKind.DISCONNECTED, "The transcription failed: Mistral ended it while the caller spoke.")

@@ -1,0 +1,83 @@
+"""Detection for all sessions of a gateway: frames of all callers in one batch, one worker thread, one tick."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mistral_voice.gateway.vad.silero import Silero
+    from mistral_voice.gateway.vad.stream import VadStream
+
+TICK_SECONDS = 0.008
+"""Frames that come within this time of each other share a batch."""
+
+_log = logging.getLogger(__name__)
+
+
+class VadEngine:
+    """Loads the model when first needed and judges the frames of its streams. `run()` is its only task."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad")
+        self._model: Silero | None = None
+        self._waiting: dict[VadStream, None] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is there."""
+        return self._model is not None
+
+    async def warm(self) -> None:
+        """Load the model and its libraries now, in the worker."""
+        if self._model is None:
+            self._model = await asyncio.get_running_loop().run_in_executor(self._worker, _load)
+
+    def wants(self, stream: "VadStream") -> None:
+        """A stream has frames to be judged."""
+        self._waiting[stream] = None
+        self._wake.set()
+
+    def forget(self, stream: "VadStream") -> None:
+        """A stream has ended."""
+        self._waiting.pop(stream, None)
+
+    def load_soon(self) -> None:
+        """Load the model before the first session needs it."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Judge frames until cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._wake.wait()
+                await self.warm()
+                if not any(stream.is_behind for stream in self._waiting):
+                    await asyncio.sleep(TICK_SECONDS)
+                self._wake.clear()
+                await self._judge(loop)
+        finally:
+            self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _judge(self, loop: asyncio.AbstractEventLoop) -> None:
+        streams = list(self._waiting)
+        self._waiting.clear()
+        batch = [(stream, frame) for stream in streams if (frame := stream.take()) is not None]
+        model = self._model
+        if model is None or not batch:
+            return
+        frames, states = [frame for _, frame in batch], [stream.state for stream, _ in batch]
+        probabilities = await loop.run_in_executor(self._worker, model.probabilities, frames, states)
+        for (stream, _), probability in zip(batch, probabilities, strict=True):
+            stream.judged(probability)
+
+
+def _load() -> "Silero":
+    from mistral_voice.gateway.vad import framing, silero
+
+    framing.Framer()
+    model = silero.Silero()
+    _log.info("Turn detection is loaded.")
+    return model

@@ -1,0 +1,110 @@
+"""Detection for one session: its frames, judged in order."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mistral_voice.gateway.session.config import ServerVad
+from mistral_voice.gateway.vad.endpointer import Endpointer, Started, Stopped
+from mistral_voice.gateway.vad.engine import VadEngine
+
+if TYPE_CHECKING:
+    from mistral_voice.gateway.vad.framing import Framer
+    from mistral_voice.gateway.vad.silero import Floats, SileroState
+
+FORGET_AFTER_FRAMES = 100
+"""After some three seconds of silence the model begins anew: its memory drifts."""
+SURELY_SILENT = 0.1
+"""A probability of voice below this counts as silence."""
+
+Heard = Callable[[Started | Stopped | None, int], None]
+"""Told after each frame: what it made of the caller, and how far the input audio has been judged, in milliseconds."""
+
+
+class VadStream:
+    """Takes PCM16 at 24 kHz and tells `heard` when the caller begins and ends to speak. Audio waits until the model is loaded."""
+
+    def __init__(self, engine: VadEngine, settings: ServerVad, begins_ms: int, heard: Heard) -> None:
+        self._engine = engine
+        self._heard = heard
+        self._endpointer = Endpointer(settings, begins_ms)
+        self._audio: list[bytes] = []
+        self._framer: Framer | None = None
+        self._frames: deque[Floats | None] = deque()
+        self._silent_frames = 0
+        self._in_flight = False
+        self._closed = False
+        self._state: SileroState | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much audio waits that no time should be lost by sharing a batch."""
+        return len(self._frames) > 2
+
+    @property
+    def state(self) -> "SileroState":
+        """What the model remembers of this caller."""
+        if self._state is None:
+            from mistral_voice.gateway.vad.silero import SileroState
+
+            self._state = SileroState()
+        return self._state
+
+    def feed(self, audio: bytes) -> None:
+        """Take whole samples of input audio."""
+        self._audio.append(audio)
+        if not self._engine.is_loaded:
+            self._engine.wants(self)
+        elif not self._in_flight:
+            self._advance()
+
+    def close(self) -> None:
+        """Nothing more is wanted of this stream."""
+        self._closed = True
+        self._engine.forget(self)
+
+    def take(self) -> "Floats | None":
+        """Return the frame that the model is to judge next, if there is one."""
+        if not self._find_voice():
+            return None
+        self._in_flight = True
+        return self._frames.popleft()
+
+    def judged(self, probability: float) -> None:
+        """The model has judged the frame that was taken."""
+        self._in_flight = False
+        if self._closed:
+            return
+        self._silent_frames = 0 if probability > SURELY_SILENT else self._silent_frames + 1
+        self._tell(probability)
+        self._advance()
+
+    def _advance(self) -> None:
+        if self._find_voice():
+            self._engine.wants(self)
+
+    def _find_voice(self) -> bool:
+        """Judge the silent frames in front; tell whether one remains that the model has to judge."""
+        self._cut_frames()
+        while self._frames and self._frames[0] is None and not self._closed:
+            self._frames.popleft()
+            self._silent_frames += 1
+            self._tell(0.0)
+        return bool(self._frames) and not self._closed
+
+    def _cut_frames(self) -> None:
+        if not self._audio:
+            return
+        if self._framer is None:
+            from mistral_voice.gateway.vad.framing import Framer
+
+            self._framer = Framer()
+        self._frames.extend(self._framer.frames(b"".join(self._audio)))
+        self._audio.clear()
+
+    def _tell(self, probability: float) -> None:
+        if self._silent_frames >= FORGET_AFTER_FRAMES:
+            self._state = None
+            self._silent_frames = 0
+        event = self._endpointer.frame(probability)
+        self._heard(event, self._endpointer.position_ms)

@@ -1,0 +1,97 @@
+"""The way to Mistral: one aiohttp client, the base URL, and a credential that is asked for at each new connection."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from mistral_voice.contract.secret import Secret
+from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_status
+from mistral_voice.mistral.stream.json_socket import JsonSocket
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""Largest message that is taken from a realtime socket."""
+
+_SOCKET_TIMEOUT = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=0.5)
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long an upstream may take, in seconds: to accept a connection with its handshake, to send the next piece, to take ours."""
+
+    connect_seconds: float = 5.0
+    read_seconds: float = 15.0
+    write_seconds: float = 10.0
+
+
+class StreamClient:
+    """Opens streams to Mistral. `credential` returns the key of the moment; it raises StreamError if there is none."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, base_url: str, credential: Callable[[], Secret], deadlines: Deadlines = Deadlines()
+    ) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._credential = credential
+        self.deadlines = deadlines
+
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes, what: str) -> AsyncIterator[aiohttp.StreamReader]:
+        """POST JSON and yield the answer's body as it comes. Raises StreamError for all that is no success."""
+        headers = {**self._authorization(), "Content-Type": "application/json", "Accept": "text/event-stream"}
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=self.deadlines.connect_seconds, sock_read=self.deadlines.read_seconds
+        )
+        with _translated(what):
+            async with self._http.post(self._base_url + path, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise error_of_status(answer.status, what)
+                yield answer.content
+
+    @asynccontextmanager
+    async def socket(self, path: str, what: str) -> AsyncIterator[JsonSocket]:
+        """Open a realtime socket. Raises StreamError if it can't be opened; leaving the context closes it."""
+        url = "ws" + self._base_url.removeprefix("http") + path
+        with _translated(what):
+            async with asyncio.timeout(self.deadlines.connect_seconds):
+                opened = await self._http.ws_connect(
+                    url, headers=self._authorization(), max_msg_size=MAX_MESSAGE_BYTES, decode_text=False, timeout=_SOCKET_TIMEOUT
+                )
+        try:
+            yield JsonSocket(opened, what, self.deadlines.write_seconds)
+        finally:
+            await opened.close()
+
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._credential().reveal()}"}
+
+
+def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
+    """Return an HTTP client without cookies, proxies or connection limits; `ca_bundle_file` replaces the system's certificate authorities.
+
+    Raises OSError or ssl.SSLError if the bundle can't be used. Call it inside a running loop.
+    """
+    context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
+    connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60.0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=True)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.WSServerHandshakeError as error:
+        raise error_of_status(error.status, what) from None
+    except TimeoutError:
+        raise StreamError(FaultKind.TIMED_OUT, f"{what} failed: Mistral did not answer in time.") from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise StreamError(FaultKind.UNAVAILABLE, f"{what} failed: Mistral's TLS certificate is not trusted.") from None
+    except aiohttp.ClientConnectionError:
+        raise StreamError(FaultKind.DISCONNECTED, f"{what} failed: the connection to Mistral broke or could not be made.") from None
+    except aiohttp.ClientPayloadError:
+        raise StreamError(FaultKind.DISCONNECTED, f"{what} failed: Mistral cut the answer off.") from None
+    except aiohttp.ClientError:
+        raise StreamError(FaultKind.GARBLED, f"{what} failed: Mistral's answer was not understood.") from None

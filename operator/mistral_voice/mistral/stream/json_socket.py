@@ -1,0 +1,53 @@
+"""A WebSocket to Mistral that carries JSON."""
+
+import asyncio
+
+import aiohttp
+
+from mistral_voice.mistral.stream.errors import FaultKind, StreamError
+
+_SHORT_REASON = 160
+
+
+class JsonSocket:
+    """Sends and receives JSON texts. Errors are StreamErrors that begin with what the socket is for."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool], what: str, write_seconds: float) -> None:
+        self._socket = socket
+        self._what = what
+        self._write_seconds = write_seconds
+
+    async def send(self, text: bytes) -> None:
+        """Send one message. Raises StreamError if the upstream doesn't take it in time."""
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                await self._socket.send_frame(text, aiohttp.WSMsgType.TEXT)
+        except TimeoutError:
+            raise StreamError(FaultKind.TIMED_OUT, f"{self._what} failed: Mistral stopped taking data.") from None
+        except (aiohttp.ClientError, ConnectionError):
+            raise self._closed() from None
+
+    async def receive(self, seconds: float | None = None) -> bytes:
+        """Return the next message; waits `seconds` at most, None for ever. Raises StreamError when the socket closes or time is out."""
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self._socket.receive()
+        except TimeoutError:
+            raise StreamError(FaultKind.TIMED_OUT, f"{self._what} failed: Mistral sent nothing more in time.") from None
+        if message.type is aiohttp.WSMsgType.TEXT:
+            data: bytes = message.data
+            return data
+        if message.type is aiohttp.WSMsgType.BINARY:
+            raise StreamError(FaultKind.GARBLED, f"{self._what} failed: Mistral sent something that is no text.")
+        raise self._closed(message.extra if message.type is aiohttp.WSMsgType.CLOSE else None)
+
+    def _closed(self, reason: str | None = None) -> StreamError:
+        code = self._socket.close_code
+        if code == 1008:
+            shown = f" It says: {_printable(reason)}" if reason else ""
+            return StreamError(FaultKind.REJECTED, f"{self._what} failed: Mistral refused the request.{shown}")
+        return StreamError(FaultKind.DISCONNECTED, f"{self._what} failed: Mistral closed the connection (code {code}).")
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())[:_SHORT_REASON]
