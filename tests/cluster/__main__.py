@@ -2,11 +2,16 @@
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.cluster.binaries import Binaries
+from tests.cluster.cache import Cache, cache_root
 from tests.cluster.errors import ClusterError
+from tests.cluster.guardian import wait_for_end
+from tests.cluster.images import ImageRequest, Images, copy_archive
 from tests.cluster.kind import KindClusters
 from tests.cluster.progress import Progress
 
@@ -29,6 +34,18 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_kind(commands.add_parser("kind", help="whole clusters by kind"))
+    build = commands.add_parser("build", help="build the programs of the API server and of clusters")
+    build.set_defaults(run=_build)
+    base = commands.add_parser("base-image", help="make the base image for machines without a registry; prints its name")
+    base.set_defaults(run=lambda _: print(_images().base_image()))
+    image = commands.add_parser("image", help="build the project's image as an archive; prints the archive's path")
+    image.add_argument("--dockerfile", type=Path, default=Path("Dockerfile"))
+    image.add_argument("--target", default="production")
+    image.add_argument("--tag", required=True, help="the image's full name, such as localhost/mistral-voice:test")
+    image.add_argument("--output", type=Path, help="where the archive shall lie; by default in the cache")
+    image.set_defaults(run=_image)
+    clean = commands.add_parser("clean", help="remove every cluster and all that is cached")
+    clean.set_defaults(run=_clean)
     return top
 
 
@@ -45,8 +62,41 @@ def _add_kind(kind: argparse.ArgumentParser) -> None:
     load.add_argument("--name", required=True)
     load.add_argument("archive", type=Path)
     load.set_defaults(run=lambda options: _clusters().load(options.name, options.archive.resolve()))
+    guard = commands.add_parser("guard", help="wait until a process has ended, however it did, and then remove a cluster")
+    guard.add_argument("--name", required=True)
+    guard.add_argument("--pid", required=True, type=int)
+    guard.set_defaults(run=_guard)
     names = commands.add_parser("list", help="the clusters that exist")
     names.set_defaults(run=lambda options: print("\n".join(_clusters().names())))
+
+
+def _guard(options: argparse.Namespace) -> None:
+    wait_for_end(options.pid)
+    _clusters().down(options.name)
+
+
+def _clean(_: argparse.Namespace) -> None:
+    clusters = _clusters()
+    for name in clusters.names():
+        clusters.down(name)
+    with Progress().step("Emptying the cache"):
+        shutil.rmtree(cache_root(os.environ), ignore_errors=True)
+
+
+def _build(_: argparse.Namespace) -> None:
+    environ, progress = dict(os.environ), Progress()
+    print(Binaries(Cache(cache_root(environ), progress), progress, environ).kubernetes())
+
+
+def _image(options: argparse.Namespace) -> None:
+    archive = _images().archive(ImageRequest(options.dockerfile.resolve(), options.target, options.tag))
+    if options.output:
+        copy_archive(archive, options.output)
+    print(options.output or archive)
+
+
+def _images() -> Images:
+    return Images(dict(os.environ), Progress())
 
 
 def _clusters() -> KindClusters:

@@ -126,8 +126,16 @@ class Binaries:
         return Path(listed.strip())
 
     def _folder(self, program: GoProgram) -> Path:
-        key = digest(program.module, " ".join((program.package, *program.ldflags, *program.roles)), self._go_version(program.module))
-        return self._cache.entry(f"bin/{program.name}", key, lambda folder: self._build(program, folder))
+        kind = f"bin/{program.name}"
+        sources = digest(program.module, " ".join((program.package, *program.ldflags, *program.roles)))
+        try:
+            key = f"{sources}-{self._go_version(program.module)}"
+        except MissingPrerequisite:
+            built = self._cache.newest_entry(kind, sources)
+            if built is None:
+                raise
+            return built
+        return self._cache.entry(kind, key, lambda folder: self._build(program, folder))
 
     def _build(self, program: GoProgram, folder: Path) -> None:
         self._cache.require_space(6 if program.roles else 1)
@@ -136,7 +144,7 @@ class Binaries:
         with self._progress.step(program.title) as step:
             total = self._count_packages(program, step)
             counter = _PackageCounter(total, step)
-            argv = [self._go(), "build", "-v", "-trimpath", "-ldflags", ldflags, "-o", binary, program.package]
+            argv: list[str | Path] = [self._go(), "build", "-v", "-trimpath", "-ldflags", ldflags, "-o", binary, program.package]
             run_watched(argv, what=f"build {program.name}", on_line=counter.line, cwd=program.module, env=self._go_environment())
         for role in program.roles:
             (folder / role).symlink_to(program.name)
@@ -171,12 +179,17 @@ class Binaries:
         """The version of the toolchain that builds `module`; it may be newer than the installed one, by the module's go.mod."""
         go = self._go()
         installed = subprocess.run(
-            [go, "env", "GOVERSION"], env={**self._go_environment(), "GOTOOLCHAIN": "local"}, cwd="/", capture_output=True, text=True, check=False
+            [go, "env", "GOVERSION"],
+            env={**self._go_environment(), "GOTOOLCHAIN": "local"},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout.strip()
         if parse_go_version(installed) < FIRST_GO_WITH_TOOLCHAINS:
             raise MissingPrerequisite(
-                f"{go} is Go {installed.removeprefix('go') or '?'}, which is too old to build Kubernetes: install Go {required_go()} or newer "
-                "(https://go.dev/doc/install) and put it first on the PATH."
+                f"{go} is Go {installed.removeprefix('go') or '?'}, which is too old to build Kubernetes: install Go {required_go()} "
+                "or newer (https://go.dev/doc/install) and put it first on the PATH."
             )
         try:
             return run([go, "env", "GOVERSION"], what="ask go for its version", env=self._go_environment(), cwd=module).strip()

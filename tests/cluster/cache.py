@@ -65,6 +65,11 @@ class Cache:
         os.utime(folder)
         return folder
 
+    def newest_entry(self, kind: str, prefix: str) -> Path | None:
+        """The entry whose key begins with `prefix` that was used last, if there is one."""
+        found = [folder for folder in (self.root / kind).glob(f"{prefix}*") if folder.is_dir()]
+        return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
+
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold the lock `name` against other processes; says so when it has to wait."""

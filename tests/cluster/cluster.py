@@ -1,12 +1,14 @@
 """What every cluster for tests offers, whatever it is made of."""
 
 import json
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.commands import failure
+from tests.cluster.commands import TIMED_OUT, failure
+from tests.cluster.errors import CommandFailed
 
 TOKEN_LIFETIME = "24h"
 
@@ -29,7 +31,9 @@ class Cluster:
     folder: Path
     environ: Mapping[str, str]
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout_seconds: float = 180) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True, timeout_seconds: float = 180
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as administrator.
 
         Args:
@@ -82,16 +86,19 @@ class Cluster:
         self, program: Path, arguments: tuple[str, ...], stdin: str | None, check: bool, timeout_seconds: float
     ) -> subprocess.CompletedProcess[str]:
         argv = [str(program), *arguments]
-        result = subprocess.run(
-            argv,
-            env=self.program_environment(),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_seconds,
-        )
+        try:
+            result = subprocess.run(
+                argv,
+                env=self.program_environment(),
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout_seconds,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(f"`{shlex.join(argv)}` took longer than {timeout_seconds:.0f} s.", TIMED_OUT) from error
         if check and result.returncode != 0:
             raise failure(f"run {program.name}", argv, result.returncode, (result.stdout + result.stderr).splitlines())
         return result

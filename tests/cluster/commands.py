@@ -8,6 +8,9 @@ from pathlib import Path
 from tests.cluster.errors import CommandFailed
 
 SHOWN_LINES = 15
+# Exit codes as the shell and timeout(1) have them.
+PROGRAM_MISSING = 127
+TIMED_OUT = 124
 
 
 def run(
@@ -40,9 +43,11 @@ def run(
             timeout=timeout_seconds,
         )
     except FileNotFoundError as error:
-        raise CommandFailed(f"Could not {what}: the program {argv[0]} is missing.", 127) from error
+        raise CommandFailed(f"Could not {what}: the program {argv[0]} is missing.", PROGRAM_MISSING) from error
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"Could not {what}: `{shlex.join(map(str, argv))}` took longer than {timeout_seconds:.0f} s.", 124) from error
+        raise CommandFailed(
+            f"Could not {what}: `{shlex.join(map(str, argv))}` took longer than {timeout_seconds:.0f} s.", TIMED_OUT
+        ) from error
     if result.returncode != 0:
         raise failure(what, argv, result.returncode, (result.stdout + result.stderr).splitlines())
     return result.stdout
@@ -80,7 +85,7 @@ def run_watched(
             start_new_session=new_session,
         )
     except FileNotFoundError as error:
-        raise CommandFailed(f"Could not {what}: the program {argv[0]} is missing.", 127) from error
+        raise CommandFailed(f"Could not {what}: the program {argv[0]} is missing.", PROGRAM_MISSING) from error
     with process:
         assert process.stdout is not None
         try:

@@ -34,7 +34,7 @@ def this_release(etc: Path = Path("/etc")) -> Release:
     distribution, codename = values.get("ID", ""), values.get("VERSION_CODENAME", "")
     if distribution not in SUPPORTED or not codename:
         raise MissingPrerequisite(
-            f"Without Docker the node's image is made from Debian packages, and this machine runs {values.get('PRETTY_NAME', 'another system')}: "
+            f"Without Docker images are made from Debian packages, and this machine runs {values.get('PRETTY_NAME', 'another system')}: "
             "start Docker, or let CLUSTER=existing use the cluster of your current kubeconfig."
         )
     candidates = [etc / "apt/sources.list", *(etc / f"apt/sources.list.d/{distribution}{suffix}" for suffix in (".sources", ".list"))]
@@ -42,10 +42,27 @@ def this_release(etc: Path = Path("/etc")) -> Release:
     return Release(distribution, codename, sources)
 
 
-def make_root_file_system(tar: Path, packages: Sequence[str], release: Release, environ: Mapping[str, str], step: Step) -> None:
-    """Write a minimal root file system with `packages` as a tar file."""
-    options = ['--aptopt=APT::Install-Recommends "false"', *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED), *_proxy_options(environ)]
-    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", *options, release.codename, tar, *release.sources]
+def make_root_file_system(
+    tar: Path, packages: Sequence[str], release: Release, environ: Mapping[str, str], step: Step, emptied: Sequence[str] = ()
+) -> None:
+    """Write a minimal root file system with `packages` as a tar file; the files `emptied` are there without content."""
+    options = [
+        '--aptopt=APT::Install-Recommends "false"',
+        *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED),
+        *_proxy_options(environ),
+    ]
+    # This machine's name servers may not be reachable from where the image runs, and look-ups that stall are worse than none.
+    options += [f'--customize-hook=: > "$1{file}"' for file in ("/etc/resolv.conf", *emptied)]
+    argv: list[str | Path] = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={','.join(packages)}",
+        *options,
+        release.codename,
+        tar,
+        *release.sources,
+    ]
     run_watched(
         isolated(argv),
         what=f"make a {release.codename} file system",
@@ -57,7 +74,11 @@ def make_root_file_system(tar: Path, packages: Sequence[str], release: Release, 
 
 def _proxy_options(environ: Mapping[str, str]) -> list[str]:
     """apt's proxy settings of this machine, which mmdebstrap does not read by itself."""
-    settings = run(["apt-config", "dump", "--format", '%f "%v";%n', "Acquire::http::Proxy", "Acquire::https::Proxy"], what="read apt's settings", env=environ)
+    settings = run(
+        ["apt-config", "dump", "--format", '%f "%v";%n', "Acquire::http::Proxy", "Acquire::https::Proxy"],
+        what="read apt's settings",
+        env=environ,
+    )
     return [f"--aptopt={line}" for line in settings.splitlines() if "Proxy" in line and '""' not in line]
 
 

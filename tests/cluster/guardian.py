@@ -21,6 +21,18 @@ from tests.cluster.errors import ClusterError
 SCRIPT = Path(__file__).with_name("guardian_process.py")
 
 
+def wait_for_end(pid: int) -> None:
+    """Return when a process has ended; it need not be a child of ours."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+    os.close(pidfd)
+
+
 class GuardedProcess:
     """A process that lives at most as long as its guardian's owner."""
 

@@ -57,7 +57,9 @@ class GuardianProcess:
         for process in self._processes.values():
             process.wait()
         for command in reversed(self._final_commands):
-            result = subprocess.run(command["argv"], env=command["env"], cwd=command["cwd"], stdin=subprocess.DEVNULL, stdout=2, check=False)
+            result = subprocess.run(
+                command["argv"], env=command["env"], cwd=command["cwd"], stdin=subprocess.DEVNULL, stdout=2, check=False
+            )
             failures += result.returncode != 0
         for folder in reversed(self._folders):
             for _ in range(REMOVAL_ATTEMPTS):
@@ -97,7 +99,7 @@ class GuardianProcess:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=die_with_the_guardian,
+                    preexec_fn=die_with_the_guardian,  # noqa: PLW1509 (this process has one thread)
                 )
         except OSError as error:
             return {"error": str(error)}

@@ -83,7 +83,9 @@ def leftover_rules(rules: Sequence[str]) -> list[list[str]] | None:
         Arguments for iptables, in order: rules that jump to the chains, then the chains; None if a chain still serves a container.
     """
     chains = [rule.split()[1] for rule in rules if rule.startswith("-N CNI-")]
-    of_containers = [rule for rule in rules if rule.startswith("-A ") and ("--dport" in rule or " -s " in rule or " -d " in rule) and "CNI-" in rule]
+    of_containers = [
+        rule for rule in rules if rule.startswith("-A ") and ("--dport" in rule or " -s " in rule or " -d " in rule) and "CNI-" in rule
+    ]
     if of_containers or any(chain not in SHARED_CHAINS for chain in chains):
         return None
     jumps = [rule for rule in rules if rule.startswith("-A ") and not rule.startswith("-A CNI-") and "-j CNI-" in rule]

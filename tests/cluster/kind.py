@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.cluster.node_image import NodeImage
 from tests.cluster.packages import Packages
 from tests.cluster.podman import Podman
 from tests.cluster.progress import Progress
-from tests.cluster.provider import Provider, choose_provider, docker_answers
+from tests.cluster.provider import WISH, Provider, choose_provider
 from tests.cluster.tools import Tools, find_tools
 
 NODE_READY_SECONDS = 120
@@ -62,11 +61,11 @@ class KindClusters:
             self._write_kubeconfig(name, kubeconfig)
             return
         self.down(name)
-        provider = self._choose_provider()
+        provider = choose_provider(self._environ)
         try:
             self._create(Record(name, provider, kubeconfig))
         except _NodeImageUnavailable as error:
-            if self._environ.get("KIND_EXPERIMENTAL_PROVIDER"):
+            if self._environ.get(WISH):
                 raise
             self._progress.note(f"{error}\nMaking a node's image here instead, with podman.")
             self._create(Record(name, Provider.PODMAN, kubeconfig))
@@ -78,7 +77,7 @@ class KindClusters:
             return
         with self._progress.step(f"Removing the cluster {name}"):
             tools = find_tools(record.provider, self._binaries, self._environ)
-            argv = [tools.kind, "delete", "cluster", "--name", name, "--kubeconfig", record.kubeconfig]
+            argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", name, "--kubeconfig", record.kubeconfig]
             run(argv, what=f"remove the cluster {name}", env=self._environment(record), timeout_seconds=120)
             self._remove_network(record)
             self._forget(record)
@@ -91,12 +90,14 @@ class KindClusters:
         """
         record = self._record(name)
         if record is None:
-            raise ClusterError(f"There is no cluster {name}: make it with `python -m tests.cluster kind up --name {name} --kubeconfig FILE`.")
+            raise ClusterError(
+                f"There is no cluster {name}: make it with `python -m tests.cluster kind up --name {name} --kubeconfig FILE`."
+            )
         if not archive.is_file():
             raise ClusterError(f"There is no image archive {archive}.")
         tools = self.tools(name)
         with self._progress.step(f"Loading {archive.name} into the cluster {name}"):
-            argv = [tools.kind, "load", "image-archive", archive, "--name", name]
+            argv: list[str | Path] = [tools.kind, "load", "image-archive", archive, "--name", name]
             run(argv, what=f"load {archive}", env=self._environment(record), timeout_seconds=600)
 
     def tools(self, name: str) -> Tools:
@@ -114,7 +115,17 @@ class KindClusters:
         tools = find_tools(record.provider, self._binaries, self._environ)
         image = self._image(record.provider)
         self._remember(record)
-        argv = [tools.kind, "create", "cluster", "--name", record.name, "--kubeconfig", record.kubeconfig, "--wait", f"{NODE_READY_SECONDS}s"]
+        argv: list[str | Path] = [
+            tools.kind,
+            "create",
+            "cluster",
+            "--name",
+            record.name,
+            "--kubeconfig",
+            record.kubeconfig,
+            "--wait",
+            f"{NODE_READY_SECONDS}s",
+        ]
         argv += ["--image", image] if image else []
         try:
             with self._progress.step(f"Creating the cluster {record.name} with kind and {record.provider}") as step:
@@ -132,16 +143,9 @@ class KindClusters:
             raise
 
     def _wait_for_dns(self, tools: Tools, record: Record) -> None:
-        argv = [tools.kubectl, "--kubeconfig", record.kubeconfig, "--namespace", "kube-system"]
+        argv: list[str | Path] = [tools.kubectl, "--kubeconfig", record.kubeconfig, "--namespace", "kube-system"]
         argv += ["rollout", "status", "deployment/coredns", f"--timeout={DNS_READY_SECONDS}s"]
         run(argv, what="wait for the cluster's DNS", env=self._environ, timeout_seconds=DNS_READY_SECONDS + 30)
-
-    def _choose_provider(self) -> Provider:
-        wished = self._environ.get("KIND_EXPERIMENTAL_PROVIDER")
-        try:
-            return choose_provider(wished, not wished and docker_answers(self._environ))
-        except ValueError as error:
-            raise ClusterError(f"KIND_EXPERIMENTAL_PROVIDER is {wished!r}: kind knows {', '.join(Provider)}.") from error
 
     def _image(self, provider: Provider) -> str | None:
         """The node's image; None leaves the choice to kind."""
@@ -166,20 +170,29 @@ class KindClusters:
     def _environment(self, record: Record) -> dict[str, str]:
         if record.provider is Provider.PODMAN:
             return {**self._podman().environment(), "KIND_EXPERIMENTAL_PODMAN_NETWORK": network_name(record.name)}
-        return {**self._environ, "KIND_EXPERIMENTAL_PROVIDER": str(record.provider), "KIND_EXPERIMENTAL_DOCKER_NETWORK": network_name(record.name)}
+        return {
+            **self._environ,
+            WISH: str(record.provider),
+            "KIND_EXPERIMENTAL_DOCKER_NETWORK": network_name(record.name),
+        }
 
     def _remove_network(self, record: Record) -> None:
         if record.provider is Provider.PODMAN:
             self._podman().remove_network(network_name(record.name))
         elif record.provider is Provider.DOCKER:
-            run(["docker", "network", "rm", network_name(record.name)], what="remove the cluster's network", env=self._environ, timeout_seconds=60)
+            run(
+                ["docker", "network", "rm", network_name(record.name)],
+                what="remove the cluster's network",
+                env=self._environ,
+                timeout_seconds=60,
+            )
 
     def _is_answering(self, name: str) -> bool:
         record = self._record(name)
         if record is None:
             return False
         try:
-            argv = [self.tools(name).kubectl, "--kubeconfig", record.kubeconfig, "get", "nodes", "--request-timeout=5s"]
+            argv: list[str | Path] = [self.tools(name).kubectl, "--kubeconfig", record.kubeconfig, "get", "nodes", "--request-timeout=5s"]
             run(argv, what="ask the cluster", env=self._environ, timeout_seconds=30)
         except CommandFailed:
             return False
@@ -188,7 +201,7 @@ class KindClusters:
     def _write_kubeconfig(self, name: str, kubeconfig: Path) -> None:
         record = self._record(name)
         assert record is not None
-        argv = [self.tools(name).kind, "export", "kubeconfig", "--name", name, "--kubeconfig", kubeconfig]
+        argv: list[str | Path] = [self.tools(name).kind, "export", "kubeconfig", "--name", name, "--kubeconfig", kubeconfig]
         run(argv, what=f"write {kubeconfig}", env=self._environment(record), timeout_seconds=60)
 
     @property

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.binaries import GO_MODULES, Binaries, kubernetes_version
+from tests.cluster.binaries import Binaries, kubernetes_version
 from tests.cluster.cache import Cache, digest
 from tests.cluster.commands import isolated, run, run_watched
 from tests.cluster.debian import Release, make_root_file_system, this_release
@@ -68,13 +68,17 @@ class NodeImage:
         """The image's full name; it is in the storage when this returns."""
         release = this_release()
         programs, coredns = self._binaries.kubernetes(), self._binaries.coredns()
-        tag = digest(FILES, Path(__file__), Path(__file__).with_name("oci.py"), programs.name, coredns.parent.name, release.codename, *PACKAGES)
+        tag = digest(
+            FILES, Path(__file__), Path(__file__).with_name("oci.py"), programs.name, coredns.parent.name, release.codename, *PACKAGES
+        )
         name = f"{IMAGE_NAME}:{tag}"
         with self._cache.locked("node-image"):
             if not self._podman.has_image(name):
                 self._cache.require_space(6)
                 root = self._root_file_system(release)
-                with self._progress.step(f"Making the image of a node with Kubernetes {kubernetes_version()} (about a minute, once)") as step:
+                with self._progress.step(
+                    f"Making the image of a node with Kubernetes {kubernetes_version()} (about a minute, once)"
+                ) as step:
                     self._make(name, root, programs, coredns, step)
                 self._podman.remove_images(IMAGE_NAME, keep=tag)
         return name
@@ -93,8 +97,15 @@ class NodeImage:
         root.mkdir(parents=True)
         try:
             step.update("unpacking the file system")
-            run(["tar", "--extract", "--numeric-owner", "--xattrs", "--file", root_tar, "--directory", root], what="unpack the node's files")
-            images = image_names(run([programs / "kubeadm", "config", "images", "list", "--kubernetes-version", kubernetes_version()], what="list the control plane's images"))
+            run(
+                ["tar", "--extract", "--numeric-owner", "--xattrs", "--file", root_tar, "--directory", root], what="unpack the node's files"
+            )
+            images = image_names(
+                run(
+                    [programs / "kubeadm", "config", "images", "list", "--kubernetes-version", kubernetes_version()],
+                    what="list the control plane's images",
+                )
+            )
             self._install_system(root, images["pause"])
             self._install_kubernetes(root, programs)
             step.update("making the control plane's images")
@@ -114,7 +125,13 @@ class NodeImage:
         _copy(kind / "usr/local/bin/entrypoint", root / "usr/local/bin/entrypoint", 0o755)
         for script in sorted((kind / "kind/bin").glob("*.sh")):
             _copy(script, root / "kind/bin" / script.name, 0o755)
-        units = ("kubelet.service", "kubelet.slice", "undo-mount-hacks.service", "kubelet.service.d/10-kubeadm.conf", "kubelet.service.d/11-kind.conf")
+        units = (
+            "kubelet.service",
+            "kubelet.slice",
+            "undo-mount-hacks.service",
+            "kubelet.service.d/10-kubeadm.conf",
+            "kubelet.service.d/11-kind.conf",
+        )
         for unit in units:
             _copy(kind / "etc/systemd/system" / unit, root / "etc/systemd/system" / unit)
         for file in ("etc/crictl.yaml", "etc/sysctl.d/10-network-security.conf", "etc/sysctl.d/10-network-magic.conf"):

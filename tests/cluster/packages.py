@@ -29,11 +29,7 @@ ENGINE = (
     Package("runc", "runc"),
     Package("mmdebstrap", "mmdebstrap"),
     Package("iptables", "iptables"),
-)
-BUILDER = (
     Package("buildah", "buildah"),
-    Package("runc", "runc"),
-    Package("mmdebstrap", "mmdebstrap"),
 )
 # Podman 5 has networks by netavark only; before, CNI's plugins are what every release has.
 CNI_NETWORK = (Package("containernetworking-plugins", "/usr/lib/cni/bridge"),)
@@ -59,23 +55,21 @@ class Packages:
         self._environ = environ
 
     def require_engine(self) -> None:
-        """Podman and what it needs to run kind's nodes.
+        """Podman, buildah and what they need to run kind's nodes and to build images.
 
         Raises:
             MissingPrerequisite: packages are missing and can't be installed from here; the text has the line to type.
         """
         self._require([*ENGINE, *(CNI_NETWORK if self.podman_major() < FIRST_PODMAN_WITHOUT_CNI else NETAVARK_NETWORK)])
 
-    def require_builder(self) -> None:
-        """Buildah and what it needs to build an image; errors as for `require_engine`."""
-        self._require(BUILDER)
-
     def podman_major(self) -> int:
         """The major version of the podman that is installed, else of the one that would be."""
         if shutil.which("podman", path=self._environ.get("PATH")):
             version = run(["podman", "--version"], what="ask podman for its version", env=self._environ)
             return int(version.split()[-1].split(".")[0])
-        policy = subprocess.run(["apt-cache", "policy", "podman"], env={**self._environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
+        policy = subprocess.run(
+            ["apt-cache", "policy", "podman"], env={**self._environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False
+        )
         candidate = policy.stdout.partition("Candidate: ")[2].split("\n")[0]
         major = candidate.split(".")[0].rpartition(":")[2]
         return int(major) if major.isdigit() else FIRST_PODMAN_WITHOUT_CNI - 1
@@ -85,7 +79,9 @@ class Packages:
         if not missing:
             return
         if not is_root() or shutil.which("apt-get", path=self._environ.get("PATH")) is None:
-            raise MissingPrerequisite(f"These programs are missing: {', '.join(missing)}. Install them and try again:\n  {install_line(missing)}")
+            raise MissingPrerequisite(
+                f"These programs are missing: {', '.join(missing)}. Install them and try again:\n  {install_line(missing)}"
+            )
         environ = {**self._environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
         apt = ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Use-Pty=0", "--option", f"DPkg::Lock::Timeout={LOCK_TIMEOUT_SECONDS}"]
         what = "install Debian packages"
@@ -95,7 +91,9 @@ class Packages:
                 run_watched([*apt, "update"], what="update apt's package lists", on_line=step.update, env=environ, new_session=True)
             except CommandFailed as error:
                 self._progress.note(f"{error}\nTrying with the package lists that are there.")
-            run_watched([*apt, "install", "--no-install-recommends", *missing], what=what, on_line=step.update, env=environ, new_session=True)
+            run_watched(
+                [*apt, "install", "--no-install-recommends", *missing], what=what, on_line=step.update, env=environ, new_session=True
+            )
 
     def _is_present(self, evidence: str) -> bool:
         if evidence.startswith("/"):

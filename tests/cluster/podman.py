@@ -65,7 +65,9 @@ class Podman:
 
     def remove_images(self, name_without_tag: str, keep: str) -> None:
         """Remove every image of one name except the tag `keep`; those in use stay."""
-        names = self.run("list images", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name_without_tag}").split()
+        names = self.run(
+            "list images", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name_without_tag}"
+        ).split()
         for name in names:
             if name != f"{name_without_tag}:{keep}":
                 self._succeeds("rmi", name)
@@ -101,7 +103,10 @@ def hard_limits() -> tuple[int, int]:
     pid_max = int(PID_MAX.read_text())
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    return (1048576 if files == resource.RLIM_INFINITY else files, pid_max if processes == resource.RLIM_INFINITY else min(processes, pid_max))
+    return (
+        1048576 if files == resource.RLIM_INFINITY else files,
+        pid_max if processes == resource.RLIM_INFINITY else min(processes, pid_max),
+    )
 
 
 def containers_conf(folder: Path, podman_major: int, limits: tuple[int, int]) -> str:
