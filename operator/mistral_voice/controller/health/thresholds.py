@@ -25,7 +25,8 @@ class Health:
     """The state that follows from all checks of one key with one set of settings.
 
     `code` and `message` explain the verdict, not the last check: a healthy integration whose last check met a 429 stays `Connected`.
-    `consecutive_failures` stops at the threshold. `last` is None until this process has checked.
+    `consecutive_failures` stops at the threshold; `failures_in_a_row` counts on, 429 included, for the schedule. `last` is None until this
+    process has checked.
     """
 
     verdict: Verdict = Verdict.UNKNOWN
@@ -34,6 +35,7 @@ class Health:
     consecutive_failures: int = 0
     warnings: tuple[ProbeWarning, ...] = ()
     last: ProbeResult | None = None
+    failures_in_a_row: int = 0
     last_success_at: datetime | None = None
     key_accepted_at: datetime | None = None
 
@@ -45,7 +47,7 @@ def after(health: Health, result: ProbeResult, threshold: int = TROUBLE_THRESHOL
     integration: it neither counts nor clears.
     """
     key_accepted_at = result.checked_at if result.key_accepted else health.key_accepted_at
-    seen = replace(health, last=result, key_accepted_at=key_accepted_at)
+    seen = replace(health, last=result, key_accepted_at=key_accepted_at, failures_in_a_row=health.failures_in_a_row + 1)
     if result.code is ProbeCode.CONNECTED:
         return replace(
             seen,
@@ -53,6 +55,7 @@ def after(health: Health, result: ProbeResult, threshold: int = TROUBLE_THRESHOL
             code=result.code,
             message=result.message,
             consecutive_failures=0,
+            failures_in_a_row=0,
             warnings=result.warnings,
             last_success_at=result.checked_at,
         )

@@ -1,0 +1,38 @@
+"""When an integration is checked next. Pure: chance comes from outside, as a function that returns a number from 0 to 1."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from mistral_voice.controller.health.result import ProbeCode
+from mistral_voice.controller.health.thresholds import Health, Verdict
+
+SPREAD: Final = 0.2
+"""Intervals vary by this share, so that integrations that began together don't ask together for ever."""
+FIRST_RETRY_SECONDS: Final = 5.0
+"""A failure is looked at again soon, then less and less often, up to the interval."""
+SOON_SECONDS: Final = 30.0
+"""After a restart, what was not healthy is looked at within this time."""
+
+Jitter = Callable[[], float]
+
+
+def next_check(health: Health, interval_seconds: float, now: datetime, jitter: Jitter) -> datetime:
+    """Return when to check again, after the check that led to `health`."""
+    return now + timedelta(seconds=_delay(health, interval_seconds) * (1 - SPREAD + 2 * SPREAD * jitter()))
+
+
+def first_check_after_restart(health: Health, interval_seconds: float, now: datetime, jitter: Jitter) -> datetime:
+    """Return when to check what an earlier process left in status: the healthy spread over a whole interval, the rest soon."""
+    longest = interval_seconds if health.verdict is Verdict.HEALTHY else min(interval_seconds, SOON_SECONDS)
+    return now + timedelta(seconds=longest * jitter())
+
+
+def _delay(health: Health, interval_seconds: float) -> float:
+    last = health.last
+    if last is None or last.code is ProbeCode.CONNECTED:
+        return interval_seconds
+    doublings = min(max(health.failures_in_a_row - 1, 0), 20)
+    backed_off = min(interval_seconds, FIRST_RETRY_SECONDS * 2.0**doublings)
+    # What the upstream asks for holds also where chance shortens the delay.
+    return max(backed_off, (last.retry_after_seconds or 0.0) / (1 - SPREAD))

@@ -1,0 +1,106 @@
+"""Health checks shared between integrations: the same key with the same settings is asked about once, however many name it."""
+
+import asyncio
+import hmac
+import secrets
+import ssl
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import astuple
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+import httpx2
+import msgspec
+
+from mistral_voice.contract.secret import Secret
+from mistral_voice.controller.health.probe import probe
+from mistral_voice.controller.health.result import ProbeCode, ProbeResult
+from mistral_voice.controller.health.target import ProbeTarget
+from mistral_voice.mistral.rest import open_http
+
+MAX_RESULTS: Final = 4096
+
+Probe = Callable[[httpx2.AsyncClient, ProbeTarget, Secret, Callable[[], datetime]], Awaitable[ProbeResult]]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SharedProbes:
+    """Runs health checks, at most `max_concurrent` at a time, and remembers at most `max_results` results. A context manager.
+
+    Keys are known here by a hash under a random key of this process alone; neither the key nor a hash of it leaves the memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_concurrent: int,
+        max_results: int = MAX_RESULTS,
+        run: Probe = probe,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._turns = asyncio.Semaphore(max_concurrent)
+        self._max_connections = max_concurrent * 3
+        self._max_results = max_results
+        self._run = run
+        self._now = now
+        self._hash_key = secrets.token_bytes(32)
+        self._results: OrderedDict[bytes, ProbeResult] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[ProbeResult]] = {}
+        self._clients: dict[str | None, httpx2.AsyncClient] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    def digest(self, key: Secret) -> str:
+        """Return a keyed hash of a key, by which a change of it is seen. It says nothing to anyone without this process's own key."""
+        return hmac.digest(self._hash_key, key.reveal().encode(), "sha256").hex()
+
+    async def result(self, key: Secret, target: ProbeTarget, *, not_older_than: datetime) -> ProbeResult:
+        """Return a result that is not older than that: a remembered one, that of a check under way, or that of a new one."""
+        mark = self._fingerprint(key, target)
+        known = self._results.get(mark)
+        if known is not None and known.checked_at >= not_older_than:
+            return known
+        task = self._running.get(mark)
+        if task is None:
+            task = asyncio.create_task(self._check(mark, key, target), name=f"health check at {target.base_url}")
+            self._running[mark] = task
+            task.add_done_callback(lambda _: self._running.pop(mark, None))
+        # A caller that is cancelled leaves the check to the others who wait for it.
+        return await asyncio.shield(task)
+
+    async def _check(self, mark: bytes, key: Secret, target: ProbeTarget) -> ProbeResult:
+        async with self._turns:
+            try:
+                client = self._client(target.ca_bundle)
+            except ssl.SSLError:
+                return ProbeResult(ProbeCode.TLS_ERROR, "The endpoint's caBundle holds no usable certificate.", self._now(), 0)
+            result = await self._run(client, target, key, self._now)
+        self._results[mark] = result
+        self._results.move_to_end(mark)
+        while len(self._results) > self._max_results:
+            self._results.popitem(last=False)
+        return result
+
+    def _client(self, ca_bundle: str | None) -> httpx2.AsyncClient:
+        # Endpoints are the administrator's short list, so are their certificate authorities.
+        if ca_bundle not in self._clients:
+            self._clients[ca_bundle] = open_http(ca_bundle, max_connections=self._max_connections)
+        return self._clients[ca_bundle]
+
+    def _fingerprint(self, key: Secret, target: ProbeTarget) -> bytes:
+        return hmac.digest(self._hash_key, msgspec.json.encode([key.reveal(), *astuple(target)]), "sha256")
