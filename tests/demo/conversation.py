@@ -1,0 +1,86 @@
+"""A spoken question, put to the integration by `mistral-voice talk`."""
+
+import asyncio
+import base64
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mistral_voice.simulator.live.voice import load_voice
+from tests.cluster import NodeCluster
+from tests.cluster.commands import failure
+from tests.cluster.errors import ClusterError
+from tests.demo.place import INTEGRATION, TEAM
+from tests.demo.waiting import get
+
+QUESTION: Final = "What is the capital of France?"
+_RATE: Final = 24_000
+_TALK_SECONDS: Final = 90
+
+
+def speak_question(target: Path) -> None:
+    """Write the question as speech: 24 kHz, 16 bits, mono. It is made once."""
+    if target.exists():
+        return
+    samples = asyncio.run(_spoken(QUESTION))
+    unfinished = target.with_suffix(".new")
+    with wave.open(str(unfinished), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    unfinished.rename(target)
+
+
+async def _spoken(text: str) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+    speaker = await load_voice()
+    try:
+        return np.concatenate([piece async for piece in speaker.speak(text, _RATE)])
+    finally:
+        speaker.close()
+
+
+def ask(cluster: NodeCluster, question: Path, reply: Path, token_file: Path) -> str:
+    """Put the question to the integration, write its spoken answer to `reply` and return what `mistral-voice talk` prints.
+
+    Raises:
+        ClusterError: there was no answer; the text ends with what `talk` said.
+    """
+    integration = get(cluster, "--namespace", TEAM, "mistralvoiceintegration", INTEGRATION)
+    gateway = integration["status"]["gateway"]
+    url = urlsplit(next(endpoint["url"] for endpoint in gateway["endpoints"] if endpoint["type"] == "Internal"))
+    secret = get(cluster, "--namespace", TEAM, "secret", gateway["tokenSecretName"])
+    token_file.touch(mode=0o600)
+    token_file.write_bytes(base64.b64decode(secret["data"]["token"]))
+    with port_forward(cluster, f"service/{INTEGRATION}-voice", url.port or 80) as port:
+        argv = [sys.executable, "-m", "mistral_voice.cli.main", "talk"]
+        argv += ["--url", f"ws://127.0.0.1:{port}{url.path}", "--token-file", str(token_file), str(question), "--output", str(reply)]
+        result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TALK_SECONDS)
+    if result.returncode != 0:
+        raise failure("get a spoken answer", argv, result.returncode, (result.stdout + result.stderr).splitlines())
+    return result.stdout
+
+
+@contextmanager
+def port_forward(cluster: NodeCluster, target: str, port: int) -> Iterator[int]:
+    """Reach a port in the cluster at a port of this machine's loopback while the body runs; yields the latter."""
+    argv = [str(cluster.kubectl_path), "--namespace", TEAM, "port-forward", target, f":{port}"]
+    process = subprocess.Popen(argv, env=cluster.program_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.search(r"127\.0\.0\.1:(\d+) ->", line)
+        if match is None:
+            raise ClusterError(f"Could not forward a port to {target}: {line.strip() or 'kubectl said nothing.'}")
+        yield int(match[1])
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,46 @@
+"""The simulated Mistral's credentials: keys that it accepts, and a certificate from an authority that the integration is told of."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trustme
+
+from tests.demo.place import MISTRAL
+
+HOST: Final = f"simulator.{MISTRAL}.svc.cluster.local"
+URL: Final = f"https://{HOST}"
+_FILES: Final = ("ca.crt", "tls.crt", "tls.key", "keys.json")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Files in one folder: `ca.crt`, `tls.crt`, `tls.key`, and `keys.json` with the keys `first` and `second`."""
+
+    folder: Path
+
+    @property
+    def ca_bundle(self) -> str:
+        """The authority's certificate, as PEM."""
+        return (self.folder / "ca.crt").read_text()
+
+    def key(self, name: str) -> str:
+        """Return the value of a key."""
+        keys = json.loads((self.folder / "keys.json").read_text())
+        return str(next(key["value"] for key in keys if key["id"] == name))
+
+
+def credentials(folder: Path) -> Credentials:
+    """Return what an earlier run made in `folder`, else make it."""
+    if not all((folder / name).exists() for name in _FILES):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        authority = trustme.CA()
+        certificate = authority.issue_cert(HOST)
+        authority.cert_pem.write_to_path(str(folder / "ca.crt"))
+        certificate.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
+        certificate.private_key_pem.write_to_path(str(folder / "tls.key"))
+        keys = [{"id": name, "value": secrets.token_urlsafe(24)} for name in ("first", "second")]
+        (folder / "keys.json").write_text(json.dumps(keys))
+    return Credentials(folder)
