@@ -3,15 +3,19 @@
 from dataclasses import dataclass, replace
 
 from mistral_voice.contract import names
-from mistral_voice.controller.build import Desired
+from mistral_voice.controller.build import Child, Desired
 from mistral_voice.controller.build.token_secret import TOKEN_KEY, rotation, token_secret
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.input import Input, Refusal, TakenName
-from mistral_voice.controller.secret_reader import new_token, secret_value
-from mistral_voice.kube.apply import Action, Applier, Outcome, Owner
+from mistral_voice.controller.secret_reader import new_token, owned_by, secret_value
+from mistral_voice.kube.apply import Action, Applier, Outcome
 from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from mistral_voice.kube.observed import Observed
+from mistral_voice.kube.ownership import Owner
 from mistral_voice.kube.resources import DEPLOYMENT, SECRET, Resource
+
+_DONE = frozenset({Action.CREATED, Action.APPLIED, Action.UNCHANGED})
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Applied:
     """What became of a visit's children."""
 
     outcomes: tuple[Outcome, ...] = ()
-    pruned: tuple[str, ...] = ()
+    refused: Refusal | None = None
 
     @property
     def created(self) -> bool:
@@ -37,7 +41,7 @@ class Applied:
         return replace(
             known,
             taken=taken,
-            refused=Refusal(refused.resource.kind, refused.key.name, refused.message) if refused is not None else None,
+            refused=Refusal(refused.resource.kind, refused.key.name, refused.message) if refused is not None else self.refused,
         )
 
 
@@ -55,15 +59,19 @@ class Children:
         owner = Owner(names.API_VERSION, names.KIND, visit.key.namespace, visit.key.name, visit.known.uid)
         outcomes: list[Outcome] = []
         for child in desired.objects:
-            if child.resource == SECRET:
-                outcomes.append(await self._token(visit, owner))
-            else:
-                outcomes.append(await self._applier.ensure(child.resource, child.body, owner, _present(visit, child.resource)))
-            if outcomes[-1].action in (Action.NAME_TAKEN, Action.TERMINATING, Action.REFUSED):
-                break
-        else:
-            return Applied(tuple(outcomes), await self._prune(visit, desired))
+            try:
+                outcomes.append(await self._ensure(visit, child, owner))
+            except (Forbidden, Invalid) as error:
+                return Applied(tuple(outcomes), refused=_refusal(child, error))
+            if outcomes[-1].action not in _DONE:
+                return Applied(tuple(outcomes))
+        await self._prune(visit, desired, owner)
         return Applied(tuple(outcomes))
+
+    async def _ensure(self, visit: Visit, child: Child, owner: Owner) -> Outcome:
+        if child.resource == SECRET:
+            return await self._token(visit, owner)
+        return await self._applier.ensure(child.resource, child.body, owner, _present(visit, child.resource))
 
     async def _token(self, visit: Visit, owner: Owner) -> Outcome:
         outcome = await self._applier.ensure_secret(token_secret(visit.known, new_token), owner, visit.token)
@@ -75,16 +83,30 @@ class Children:
                 return replace(outcome, action=Action.APPLIED)
         return outcome
 
-    async def _prune(self, visit: Visit, desired: Desired) -> tuple[str, ...]:
+    async def _prune(self, visit: Visit, desired: Desired, owner: Owner) -> None:
         name = names.child_name(visit.key.name)
         stay = {child.resource for child in desired.objects} | desired.kept
-        orphans = [
-            (resource, observed)
-            for resource, objects in visit.children.items()
-            for observed in objects
-            if not observed.deleting and (resource not in stay or observed.name != name)
-        ]
-        return tuple([f"{resource.kind}/{orphan.name}" for resource, orphan in orphans if await self._applier.delete(resource, orphan)])
+        for resource, objects in visit.children.items():
+            for observed in objects:
+                if not observed.deleting and (resource not in stay or observed.name != name):
+                    await self._applier.delete(resource, observed, owner)
+        if SECRET not in stay:
+            await self._drop_token(visit)
+
+    async def _drop_token(self, visit: Visit) -> None:
+        # Secrets are not watched: once the tenant brings a token, the one that was made is looked for by its name.
+        name = names.token_secret_name(visit.key.name)
+        try:
+            metadata = (await self._client.get(SECRET, visit.key.namespace, name, metadata_only=True))["metadata"]
+        except NotFound:
+            return
+        if owned_by(metadata, visit.known.uid):
+            await self._client.delete(SECRET, visit.key.namespace, name, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+
+
+def _refusal(child: Child, error: ApiError) -> Refusal:
+    # 403 is a right that is missing or a quota that is used up: the same spec may succeed later.
+    return Refusal(child.resource.kind, child.body["metadata"]["name"], error.message, passing=isinstance(error, Forbidden))
 
 
 def _present(visit: Visit, resource: Resource) -> Observed | None:

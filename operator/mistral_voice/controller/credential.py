@@ -9,8 +9,8 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification, SecretKeyReference
 from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.input import CredentialState, Input, ResolvedCredential, UnresolvedCredential
+from mistral_voice.controller.previous import PreviousStatus
 from mistral_voice.controller.reasons import ConditionType, Reason
-from mistral_voice.controller.status.previous import PreviousStatus
 from mistral_voice.kube.objects import KubeObject
 
 DEFAULT_KEY = "apiKey"

@@ -12,14 +12,16 @@ from mistral_voice.controller.build.common import selector_text, token_secret_na
 from mistral_voice.controller.build.token_secret import wanted
 from mistral_voice.controller.credential import assess, restored
 from mistral_voice.controller.health.schedule import first_check_after_restart
+from mistral_voice.controller.health.target import probe_target
+from mistral_voice.controller.health.thresholds import Health
 from mistral_voice.controller.health.thresholds import restored as restored_health
 from mistral_voice.controller.input import CredentialState, Input, PodTrouble, ResolvedCredential, TokenState
 from mistral_voice.controller.memory import Memories, Memory
 from mistral_voice.controller.observed import deployment_state, pod_trouble
+from mistral_voice.controller.previous import PreviousStatus, parse_status
 from mistral_voice.controller.reasons import ConditionType
 from mistral_voice.controller.secret_reader import SecretReader, token_state
 from mistral_voice.controller.settings import OperatorFile
-from mistral_voice.controller.status.previous import PreviousStatus, parse_status
 from mistral_voice.controller.store import StoredIntegration
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import KubeObject, ObjectKey
@@ -68,7 +70,7 @@ class Gatherer:
         parsed = parse_spec(body.get("spec"))
         spec = parsed if isinstance(parsed, IntegrationSpecification) else None
         memory = self._memory(key, stored.uid, metadata["generation"], spec, previous, now)
-        children = self.watches.children(stored.uid)
+        children = self.watches.of_owner(stored.uid)
         workload = _workload(children)
         known = Input(
             namespace=key.namespace,
@@ -83,10 +85,11 @@ class Gatherer:
             previous=previous,
             deployment=deployment_state(workload) if workload is not None else None,
             health=memory.health,
-            gateway_api_installed=not self.watches.absent(HTTP_ROUTE),
+            gateway_api_installed=not self.watches[HTTP_ROUTE].absent,
         )
+        known = replace(known, health=_health_of_target(known, memory))
         credential, api_key = await self._credential(known, memory)
-        new_here = not children and previous.observed_generation is None
+        new_here = not any(children.values()) and previous.observed_generation is None
         token, state = await self._token(known, new_here=new_here)
         known = replace(
             known,
@@ -107,7 +110,7 @@ class Gatherer:
                 self._restore(memory, spec, previous, now)
                 memory.generation = generation
         if memory.generation != generation:
-            # Another spec may name another key, model or voice: nothing that was found before counts.
+            # Another spec may name another key, model or voice: they are looked at anew.
             memory.generation, memory.credential, memory.next_check_at = generation, None, None
         return memory
 
@@ -165,6 +168,15 @@ class Gatherer:
 
 def _workload(children: Mapping[Resource, tuple[Observed, ...]]) -> ObservedWorkload | None:
     return next((child for child in children.get(DEPLOYMENT, ()) if isinstance(child, ObservedWorkload)), None)
+
+
+def _health_of_target(known: Input, memory: Memory) -> Health:
+    # What was found of one model, voice and endpoint says nothing about another.
+    target = probe_target(known) if known.spec is not None else None
+    if memory.target is not None and memory.target != target:
+        memory.health = Health()
+    memory.target = target
+    return memory.health
 
 
 def _rotation_noticed(found: ResolvedCredential, before: CredentialState | None, now: datetime) -> ResolvedCredential:

@@ -9,9 +9,9 @@ from mistral_voice.contract.integration import OwnershipMode
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.vocabulary import SecretErrorCode, ValidationIssue
 from mistral_voice.controller.health.thresholds import Health
+from mistral_voice.controller.previous import PreviousStatus
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.controller.settings import Endpoint, OperatorFile
-from mistral_voice.controller.status.previous import PreviousStatus
 
 DEFAULT_ENDPOINT = "default"
 

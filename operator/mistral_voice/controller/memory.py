@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mistral_voice.controller.health.target import ProbeTarget
 from mistral_voice.controller.health.thresholds import Health
 from mistral_voice.controller.input import CredentialState
 from mistral_voice.kube.objects import ObjectKey
@@ -12,8 +13,8 @@ from mistral_voice.kube.objects import ObjectKey
 class Memory:
     """Of one integration: `credential` and `health` as last found, for the generation of the spec that they were found for.
 
-    `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a reference can't be resolved.
-    `checking` tells that a health check runs whose result will enqueue the integration.
+    `target` is what `health` is about. `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a
+    reference can't be resolved. `checking` tells that a health check runs whose result will enqueue the integration.
     """
 
     uid: str
@@ -21,6 +22,7 @@ class Memory:
     credential: CredentialState | None = None
     credential_retry_seconds: float = 0.0
     health: Health = field(default_factory=Health)
+    target: ProbeTarget | None = None
     next_check_at: datetime | None = None
     checking: bool = False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mistral_voice.contract import names
+from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
 from mistral_voice.controller.checks import HealthChecks
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.gather import Gatherer
@@ -26,7 +27,7 @@ from mistral_voice.kube.events import EventRecorder
 from mistral_voice.kube.lease import LeaderElector, LeaseTiming
 from mistral_voice.kube.managed_fields import FieldSets
 from mistral_voice.kube.objects import ObjectKey
-from mistral_voice.kube.observed import Marks, Observed
+from mistral_voice.kube.observed import Marks, Observed, Reader
 from mistral_voice.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -38,7 +39,7 @@ from mistral_voice.kube.resources import (
     SERVICE,
     SERVICE_ACCOUNT,
 )
-from mistral_voice.kube.watch import Watches
+from mistral_voice.kube.watch import Watch, Watches
 from mistral_voice.kube.workqueue import WorkQueue
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
@@ -58,7 +59,13 @@ CHILD_KINDS = (
 )
 """The kinds of children that are watched: all but the token Secret, since Secrets are never listed."""
 
-MARKS = Marks(names.FIELD_MANAGER, names.DESIRED_HASH_ANNOTATION, names.INTEGRATION_UID_LABEL, names.INTEGRATION_LABEL)
+MARKS = Marks(
+    names.FIELD_MANAGER,
+    names.DESIRED_HASH_ANNOTATION,
+    names.INTEGRATION_UID_LABEL,
+    names.INTEGRATION_LABEL,
+    template_hash_annotation=TEMPLATE_HASH_ANNOTATION,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -125,14 +132,10 @@ class Operator:
             if key is not None:
                 queue.add(key)
 
+        reader, selector = Reader(fields, MARKS), f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
         watches = Watches(
-            client,
-            CHILD_KINDS,
-            fields=fields,
-            marks=MARKS,
-            namespaces=file.watch_namespaces or None,
-            label_selector=f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}",
-            on_change=child_changed,
+            Watch(client, kind, reader, child_changed, label_selector=selector, namespaces=file.watch_namespaces or None)
+            for kind in CHILD_KINDS
         )
         stream = IntegrationStream(client, store, queue.add, file.watch_namespaces)
         recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity)
@@ -164,8 +167,9 @@ class Operator:
         """Return what is missing before this replica can lead, or None."""
         if not self.stream.synced.is_set():
             return self.stream.problem
-        if not self.watches.synced.is_set():
-            return self.watches.problem or "The children have not been listed yet."
+        waiting = next((watch for watch in self.watches if not watch.synced.is_set()), None)
+        if waiting is not None:
+            return waiting.problem or f"The children of kind {waiting.resource.kind} have not been listed yet."
         return None
 
     def further_series(self) -> bytes:
@@ -176,8 +180,8 @@ class Operator:
         self.queue_metrics.unfinished.set(self.queue.unfinished_work_seconds())
         self.queue_metrics.longest.set(self.queue.longest_running_seconds())
         self.metrics.watch_age.labels(names.KIND).set(self.stream.age_seconds())
-        for kind, age in self.watches.ages().items():
-            self.metrics.watch_age.labels(kind).set(age)
+        for watch in self.watches:
+            self.metrics.watch_age.labels(watch.resource.kind).set(watch.age_seconds())
         return self.series.exposition() if self.leads else b""
 
     @property
@@ -221,7 +225,7 @@ class Operator:
 
     async def _lead(self) -> None:
         await self.stream.synced.wait()
-        await self.watches.synced.wait()
+        await self.watches.synced()
         _log.info("This replica leads.", extra={"integrations": len(self.store)})
         for key in self.store:
             self.queue.add(key, low=True)

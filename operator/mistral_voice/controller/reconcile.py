@@ -52,7 +52,8 @@ class Reconciler:
         """Bring one integration to what its spec says and its status to what is so. Return in how many seconds to come again."""
         stored = self.store.get(key)
         if stored is None:
-            return self._forget(key)
+            self._forget(key)
+            return None
         visit = await self.gatherer.gather(key, stored)
         if visit.body["metadata"].get("deletionTimestamp"):
             return None  # Its children go by owner reference.

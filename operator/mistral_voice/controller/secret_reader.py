@@ -10,7 +10,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.build.token_secret import PREVIOUS_TOKEN_KEY, ROTATED_AT_ANNOTATION, TOKEN_KEY
 from mistral_voice.controller.input import TokenState
-from mistral_voice.controller.status.previous import parse_time
+from mistral_voice.controller.previous import parse_time
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Forbidden, NotFound, Unauthorized
 from mistral_voice.kube.objects import KubeObject
@@ -55,7 +55,7 @@ def token_state(secret: KubeObject, owner_uid: str) -> TokenState:
     data = secret.get("data") or {}
     annotations = metadata.get("annotations") or {}
     return TokenState(
-        ours=_controller_uid(metadata) == owner_uid or (metadata.get("labels") or {}).get(names.INTEGRATION_UID_LABEL) == owner_uid,
+        ours=owned_by(metadata, owner_uid),
         has_token=bool(secret_value(data, TOKEN_KEY).strip()),
         has_previous_token=bool(secret_value(data, PREVIOUS_TOKEN_KEY).strip()),
         rotation_mark=annotations.get(names.ROTATE_TOKEN_ANNOTATION),
@@ -76,5 +76,7 @@ def new_token() -> Secret:
     return Secret(secrets.token_urlsafe(_TOKEN_BYTES))
 
 
-def _controller_uid(metadata: KubeObject) -> str | None:
-    return next((owner.get("uid") for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
+def owned_by(metadata: KubeObject, owner_uid: str) -> bool:
+    """Tell whether an object is an integration's: by its controller reference or, where it has none, by our label."""
+    controller = next((owner.get("uid") for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
+    return bool((controller or (metadata.get("labels") or {}).get(names.INTEGRATION_UID_LABEL)) == owner_uid)

@@ -77,7 +77,7 @@ class IntegrationStream:
     async def _run_kopf(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
 
-        @kopf.on.login(registry=registry)  # type: ignore[arg-type]
+        @kopf.on.login(registry=registry)
         async def login(**_: object) -> kopf.AiohttpSession:
             return kopf.AiohttpSession(aiohttp_session=session, server=server)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from mistral_voice.controller.status.previous import parse_time
+from mistral_voice.controller.previous import parse_time
 
 REFRESH_AFTER: Final = timedelta(hours=6)
 """How old the figures in a status may become whose meaning stays."""

@@ -14,7 +14,7 @@ from mistral_voice.controller.credential import resolved_once, source
 from mistral_voice.controller.health.result import ProbeCode
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, ResolvedCredential, UnresolvedCredential
-from mistral_voice.controller.status.previous import parse_time
+from mistral_voice.controller.previous import parse_time
 from mistral_voice.controller.status.times import to_the_hour, wire_time
 
 STALE_AFTER: Final = timedelta(hours=24)
