@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -110,12 +111,23 @@ def _tls(configuration: Any) -> ssl.SSLContext | None:
 def open_session(access: Access, *, limit: int) -> aiohttp.ClientSession:
     """Open a session of at most `limit` connections (0: no limit) that signs its requests. The caller closes it.
 
-    Compression is not asked for: it costs the API server and us more time than a cluster's network saves.
+    Idle connections are probed, so that a peer that vanished is noticed within a minute. Compression is not asked for: it costs the API
+    server and us more time than a cluster's network saves.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limit, ssl=access.tls if access.tls is not None else True),
+        connector=aiohttp.TCPConnector(limit=limit, ssl=access.tls if access.tls is not None else True, socket_factory=_lively_socket),
         headers={"Accept-Encoding": "identity", "User-Agent": "mistral-voice"},
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(access.credentials,),
         proxy=access.proxy,
     )
+
+
+def _lively_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    lively = socket.socket(family, kind, protocol)
+    lively.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            lively.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return lively

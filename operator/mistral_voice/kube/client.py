@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 import msgspec
 
 from mistral_voice.kube.access import Access
-from mistral_voice.kube.errors import api_error
+from mistral_voice.kube.errors import Unreachable, api_error
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import Resource
 from mistral_voice.kube.transport import DEFAULT_TIMEOUT_SECONDS, JSON, Call, Fence, RequestObserver, Transport, unobserved
@@ -27,6 +28,7 @@ _MERGE_PATCH: Final = "application/merge-patch+json"
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
+Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 
 
@@ -110,13 +112,13 @@ class Client:
         field_selector: str = "",
         metadata_only: bool = False,
         page_size: int = 500,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Read a list page by page. Raises `Gone` if it takes so long that the server has forgotten where it was."""
         query = {"limit": str(page_size)} | _selection(label_selector, field_selector)
         accept = _METADATA_LIST if metadata_only else JSON
         while True:
             call = Call("list", "GET", resource, namespace, query=query, accept=accept, timeout_seconds=LIST_TIMEOUT_SECONDS)
-            page = _decode_raw_list(await self._transport.request(call))
+            page = _decoded(call, _decode_raw_list, await self._transport.request(call))
             yield Page(page.items or [], page.metadata.resource_version)
             if not page.metadata.continue_token:
                 return
@@ -247,7 +249,7 @@ class Client:
         field_selector: str = "",
         metadata_only: bool = False,
         timeout_seconds: float = WATCH_TIMEOUT_SECONDS,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Follow changes from a resourceVersion on until the server ends the stream, after `timeout_seconds` at the latest.
 
         Raises `Gone` when the version is too old, at once or in mid-stream: then list anew.
@@ -256,14 +258,22 @@ class Client:
         query |= {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(math.ceil(timeout_seconds))}
         query["resourceVersion"] = resource_version
         call = Call("watch", "GET", resource, namespace, query=query, accept=_METADATA if metadata_only else JSON)
-        async for line in self._transport.stream(call, timeout_seconds=timeout_seconds):
-            event = _decode_watch_event(line)
-            if event.type == "ERROR":
-                raise api_error(500, bytes(event.object), what=str(call), sensitive=resource.sensitive)
-            yield event
+        async with aclosing(self._transport.stream(call, timeout_seconds=timeout_seconds)) as lines:
+            async for line in lines:
+                event = _decoded(call, _decode_watch_event, line)
+                if event.type == "ERROR":
+                    raise api_error(500, bytes(event.object), what=str(call), sensitive=resource.sensitive)
+                yield event
 
     async def _send(self, call: Call) -> KubeObject:
-        return _decode(await self._transport.request(call))
+        return _decoded(call, _decode, await self._transport.request(call))
+
+
+def _decoded(call: Call, decode: Callable[[bytes], Answer], payload: bytes) -> Answer:
+    try:
+        return decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreachable(f"What answered was not the API server, or only a part of it came: {call}.") from error
 
 
 def _managed_by(field_manager: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ class KubeError(Exception):
 
 
 class Unreachable(KubeError):
-    """The API server gave no answer: refused, reset, TLS failure, or silence until the time-out. Whether a write took place is unknown."""
+    """The API server gave no usable answer: refused, reset, TLS failure, time-out. Whether a write took place is unknown."""
 
 
 class NotLeader(KubeError):

@@ -3,7 +3,8 @@
 import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlencode
@@ -150,7 +151,7 @@ class Transport:
             raise NotLeader(f"Held back, as this process leads no longer: {call}.")
         return min(seconds, left)
 
-    async def stream(self, call: Call, *, timeout_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(self, call: Call, *, timeout_seconds: float) -> AsyncGenerator[bytes, None]:
         """Yield the answer's lines as they come. A server that doesn't end the stream in time is taken for dead."""
         timeout = aiohttp.ClientTimeout(total=timeout_seconds + _STREAM_GRACE_SECONDS, sock_connect=CONNECT_TIMEOUT_SECONDS)
         started = self._clock()
@@ -160,15 +161,16 @@ class Transport:
                 code = str(response.status)
                 if response.status >= 400:
                     raise _error(call, response.status, await response.read(), _retry_after(response))
-                async for line in _lines(response.content):
-                    yield line
+                async with aclosing(_lines(response.content)) as lines:
+                    async for line in lines:
+                        yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"The API server at {self.server} broke off: {call}: {error or type(error).__name__}.") from error
         finally:
             self._observe(call.verb, call.resource.plural, code, self._clock() - started)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
     """Split a stream into lines of any length (`StreamReader.readline` refuses long ones)."""
     pending = bytearray()
     async for chunk in content.iter_any():
