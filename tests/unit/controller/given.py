@@ -1,0 +1,76 @@
+"""What tests of the pure core begin with: an integration with all well, of which a test changes what it is about."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mistral_voice.contract.v1alpha1.integration import parse_spec
+from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
+from mistral_voice.contract.vocabulary import SecretErrorCode
+from mistral_voice.controller.health.result import ProbeCode, ProbeResult
+from mistral_voice.controller.health.thresholds import Health, after
+from mistral_voice.controller.input import DeploymentState, Input, ResolvedCredential, TokenState, UnresolvedCredential
+from mistral_voice.controller.reasons import Reason
+from mistral_voice.controller.settings import Endpoint, OperatorFile
+from mistral_voice.controller.previous import parse_status
+
+NOW = datetime(2026, 11, 22, 14, 30, 7, tzinfo=UTC)
+NAMESPACE, NAME, UID = "team-a", "support", "0b1f0c9e-0f7a-4c57-9d5c-4a8a1f3f2d11"
+MINIMAL = {"mode": "byok", "secretRef": {"name": "mistral"}}
+
+
+def operator_file(**changes: Any) -> OperatorFile:
+    return OperatorFile(image="registry.example/mistral-voice:1.0.0").model_copy(update=changes)
+
+
+def spec(**changes: Any) -> IntegrationSpecification:
+    """Return the smallest byok spec with these wire fields set."""
+    parsed = parse_spec({**MINIMAL, **changes})
+    assert isinstance(parsed, IntegrationSpecification), parsed
+    return parsed
+
+
+def probed(code: ProbeCode, at: datetime = NOW, **rest: Any) -> ProbeResult:
+    accepted = True if code is ProbeCode.CONNECTED else None
+    return ProbeResult(**{"code": code, "message": f"It was {code}.", "checked_at": at, "latency_ms": 87, "key_accepted": accepted, **rest})
+
+
+def health(*codes: ProbeCode) -> Health:
+    """Return the health after checks with these outcomes."""
+    state = Health()
+    for code in codes:
+        state = after(state, probed(code))
+    return state
+
+
+RUNNING = DeploymentState(
+    generation=1, observed_generation=1, wanted_replicas=1, replicas=1, updated_replicas=1, ready_replicas=1, available_replicas=1
+)
+MISSING = UnresolvedCredential(
+    SecretErrorCode.NOT_FOUND, Reason.SECRET_NOT_FOUND, "The Secret 'mistral' does not exist in this namespace.", "Create it."
+)
+
+
+def known(**changes: Any) -> Input:
+    """Return an integration with all well; `spec` may be given as wire fields on top of the smallest."""
+    if isinstance(changes.get("spec"), dict):
+        changes["spec"] = spec(**changes["spec"])
+    if isinstance(changes.get("previous"), dict):
+        changes["previous"] = parse_status(changes["previous"])
+    well = Input(
+        namespace=NAMESPACE,
+        name=NAME,
+        uid=UID,
+        generation=1,
+        operator=operator_file(),
+        now=NOW,
+        spec=spec(),
+        credential=ResolvedCredential(digest="d1"),
+        token=TokenState(ours=True, has_token=True),
+        deployment=RUNNING,
+        health=health(ProbeCode.CONNECTED),
+    )
+    return replace(well, **changes)
+
+
+ENDPOINT_WITH_CA = Endpoint(name="default", url="https://mistral.example", ca_bundle="-----BEGIN CERTIFICATE-----\n")
