@@ -13,10 +13,12 @@ from typing import Any
 import aiohttp
 
 from mistral_voice.contract.secret import Secret
+from mistral_voice.simulator.clock import Clock
 from mistral_voice.simulator.core import Simulator, new_simulator
 from mistral_voice.simulator.dialect import Dialect
 from mistral_voice.simulator.keys import Key
 from mistral_voice.simulator.server import serving
+from mistral_voice.simulator.temperament import Temperament
 
 TEST_KEY = "simulated-mistral-key-0001"
 
@@ -75,11 +77,13 @@ async def running_simulator(
     *,
     tls: ssl.SSLContext | None = None,
     dialect: Dialect | None = None,
+    clock: Clock | None = None,
+    temperament: Temperament | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[SimulatorHandle]:
     """Run a simulator on a free loopback port while the context lasts; with `tls` it serves HTTPS."""
-    simulator = new_simulator(keys=[Key("test", Secret(TEST_KEY))], dialect=dialect)
+    simulator = new_simulator(keys=[Key("test", Secret(TEST_KEY))], dialect=dialect, clock=clock, temperament=temperament)
     async with serving(simulator, host, port, tls) as bound, aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as http:
         handle = SimulatorHandle(f"{'https' if tls else 'http'}://{host}:{bound}", simulator, http)
         if script is not None:

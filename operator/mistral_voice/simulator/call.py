@@ -44,6 +44,8 @@ class Call:
     model: str | None
     stream_fault: Fault | None = None
     rate_headers: dict[str, str] | None = None
+    open_stream: web.StreamResponse | None = None
+    """The stream that has begun; once it has, no other answer can be given."""
 
     @property
     def script(self) -> ScriptInUse:
@@ -74,7 +76,8 @@ class Call:
 
 async def arrive(simulator: Simulator, request: web.Request, endpoint: Endpoint, scope: Scope) -> Call:
     """Take a request in: read its body, find its key and session, record it."""
-    body = await request.read() if request.can_read_body else b""
+    # A form is left to its handler: read here it could not be parsed there.
+    body = await request.read() if request.can_read_body and request.content_type != "multipart/form-data" else b""
     bearer = _bearer(request)
     token = simulator.tokens.find(bearer) if bearer else None
     key = simulator.keys.find(bearer) if bearer else None

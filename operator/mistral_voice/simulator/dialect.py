@@ -45,8 +45,12 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Whether `GET /v1/models` also lists each alias as a model of its own."""
     message_order_status: int = 400
     """The HTTP status of a refused message list."""
-    empty_conversation_refused: bool = True
+    system_alone_refused: bool = True
     """Whether a list of only system messages is refused."""
+    user_after_tool_refused: bool = True
+    """Whether a user message right after a tool message is refused."""
+    nine_character_tool_call_ids: bool = True
+    """Whether tool-call ids must be nine letters or digits."""
 
     flush_yields_done: bool = False
     """Whether `input_audio.flush` in mid-session yields `transcription.done`."""

@@ -57,6 +57,7 @@ class Garbage(StrEnum):
     """`size_bytes` of JSON."""
 
 
+_CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 STREAM_KINDS = frozenset({FaultKind.CUT, FaultKind.STALL, FaultKind.ERROR_EVENT, FaultKind.CLOSE})
 """Faults that strike within a stream."""
 
@@ -102,8 +103,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.kind is FaultKind.STATUS and not 400 <= self.status <= 599:
             raise ValueError("`status` must be from 400 to 599.")
-        if self.kind is FaultKind.CLOSE and not (1000 <= self.close_code <= 1014 or 3000 <= self.close_code <= 4999):
-            raise ValueError("`close_code` must be one that a server may send: 1000 to 1014, or 3000 to 4999.")
+        if self.kind is FaultKind.CLOSE and self.close_code not in _CLOSE_CODES:
+            raise ValueError("`close_code` must be one that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999.")
         if self.size_bytes > 268_435_456:
             raise ValueError("`size_bytes` may be at most 268435456.")
 

@@ -15,7 +15,15 @@ from mistral_voice.runtime.logs import fields
 from mistral_voice.simulator import admin
 from mistral_voice.simulator.call import MAX_BODY_BYTES, Call, StreamEndedError, admit, arrive
 from mistral_voice.simulator.core import Simulator
-from mistral_voice.simulator.endpoints import chat, client_sessions, inventory, speech, speech_realtime, transcription_realtime
+from mistral_voice.simulator.endpoints import (
+    chat,
+    client_sessions,
+    inventory,
+    speech,
+    speech_realtime,
+    transcription,
+    transcription_realtime,
+)
 from mistral_voice.simulator.errors import ApiError
 from mistral_voice.simulator.faults import Endpoint
 from mistral_voice.simulator.keys import Scope
@@ -49,6 +57,7 @@ ROUTES = (
     Route(
         "GET", "/v1/audio/transcriptions/realtime", Endpoint.TRANSCRIPTION_REALTIME, Scope.TRANSCRIPTION, transcription_realtime.transcribe
     ),
+    Route("POST", "/v1/audio/transcriptions", Endpoint.TRANSCRIPTION, Scope.TRANSCRIPTION, transcription.transcribe),
     Route("POST", "/v1/client/sessions", Endpoint.CLIENT_SESSIONS, Scope.TRANSCRIPTION, client_sessions.create),
 )
 
@@ -115,7 +124,11 @@ async def _answer(call: Call, handler: Handler) -> web.StreamResponse:
             headers={**error.headers, **call.id_header},
         )
     except StreamEndedError:
-        return web.Response(status=500)
+        if call.open_stream is None:
+            return web.Response(status=500)
+        with contextlib.suppress(ConnectionError):
+            await call.open_stream.write_eof()
+        return call.open_stream
 
 
 async def _healthy(_: web.Request) -> web.Response:

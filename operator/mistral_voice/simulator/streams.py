@@ -45,6 +45,8 @@ class SseStream:
     async def open(self) -> None:
         """Send the headers."""
         await self._response.prepare(self._call.request)
+        self._call.record.status = self._response.status
+        self._call.open_stream = self._response
         await self._strike()
 
     async def send(self, data: Any, event: str | None = None) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from mistral_voice.simulator.call import Call
 from mistral_voice.simulator.catalogue import Ability
 from mistral_voice.simulator.errors import ApiError, error_object, invalid_model
-from mistral_voice.simulator.messages import refusal
+from mistral_voice.simulator.messages import Strictness, refusal
 from mistral_voice.simulator.script import ToolCallScript
 from mistral_voice.simulator.streams import SseStream
 from mistral_voice.simulator.temperament import Piece, Reply
@@ -32,7 +32,8 @@ def _check(call: Call, request: ChatRequest) -> None:
     if call.simulator.catalogue.usable(request.model, Ability.CHAT) is None:
         raise invalid_model(request.model)
     dialect = call.simulator.dialect
-    refused = refusal(request.messages, empty_conversation_refused=dialect.empty_conversation_refused)
+    strictness = Strictness(dialect.user_after_tool_refused, dialect.nine_character_tool_call_ids, dialect.system_alone_refused)
+    refused = refusal(request.messages, strictness)
     if refused is not None:
         raise ApiError(dialect.message_order_status, error_object(refused.message, refused.error_type, refused.code))
 

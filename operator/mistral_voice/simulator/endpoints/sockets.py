@@ -26,6 +26,7 @@ from mistral_voice.simulator.errors import (
 from mistral_voice.simulator.recording import bounded
 from mistral_voice.simulator.streams import SocketStream
 
+SWITCHING_PROTOCOLS = 101
 POLICY_VIOLATION = 1008
 NORMAL = 1000
 
@@ -94,6 +95,7 @@ async def opened(call: Call, ability: Ability, max_message_bytes: int) -> AsyncI
         raise not_found(f"Model {name} not found.")
     websocket = web.WebSocketResponse(protocols=(REALTIME_PROTOCOL,), max_msg_size=max_message_bytes, compress=False, autoping=True)
     await websocket.prepare(call.request)
+    call.record.status = SWITCHING_PROTOCOLS
     socket = Socket(call, websocket)
     entry = OpenSocket(call.endpoint, call.key.id if call.key else None, call.session, websocket, call.request)
     simulator.sockets.add(entry)

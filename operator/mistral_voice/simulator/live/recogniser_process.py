@@ -1,8 +1,8 @@
 """A child process that hears: PocketSphinx holds the interpreter's lock while it decodes, so it gets an interpreter of its own.
 
 On standard input come frames of one letter, a length (4 bytes, big-endian) and that many bytes: `S` starts an utterance, `A` is audio
-(16-bit samples, 16 kHz, mono), `E` ends it. To each `E`, and once at the start, it answers on standard output with a length and the words in
-UTF-8.
+(16-bit samples, 16 kHz, mono), `E` ends it. To each `E`, and once at the start, it answers on standard output with a length and the words
+in UTF-8.
 """
 
 import struct
