@@ -67,7 +67,12 @@ def _add_kind(kind: argparse.ArgumentParser) -> None:
     guard.add_argument("--pid", required=True, type=int)
     guard.set_defaults(run=_guard)
     names = commands.add_parser("list", help="the clusters that exist")
-    names.set_defaults(run=lambda options: print("\n".join(_clusters().names())))
+    names.set_defaults(run=_list)
+
+
+def _list(_: argparse.Namespace) -> None:
+    for name in _clusters().names():
+        print(name)
 
 
 def _guard(options: argparse.Namespace) -> None:
