@@ -10,9 +10,9 @@ from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.health.result import ProbeCode, ProbeResult
 from mistral_voice.controller.health.thresholds import Health, after
 from mistral_voice.controller.input import DeploymentState, Input, ResolvedCredential, TokenState, UnresolvedCredential
+from mistral_voice.controller.previous import parse_status
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.controller.settings import Endpoint, OperatorFile
-from mistral_voice.controller.previous import parse_status
 
 NOW = datetime(2026, 11, 22, 14, 30, 7, tzinfo=UTC)
 NAMESPACE, NAME, UID = "team-a", "support", "0b1f0c9e-0f7a-4c57-9d5c-4a8a1f3f2d11"

@@ -87,12 +87,13 @@ class MistralRest:
         raise InvalidAnswer(f"Mistral's list of voices has no end: {MAX_PAGES} pages were read.")
 
     async def _voices_by_offset(self) -> AsyncIterator[Voice]:
-        for number in range(MAX_PAGES):
-            query = {"limit": VOICES_PER_PAGE, "offset": number * VOICES_PER_PAGE}
-            page = await self._get("/v1/audio/voices", query, VoiceOffsetPage)
+        offset = 0
+        for _ in range(MAX_PAGES):
+            page = await self._get("/v1/audio/voices", {"limit": VOICES_PER_PAGE, "offset": offset}, VoiceOffsetPage)
             for voice in _readable(page.items, Voice):
                 yield voice
-            if not page.items or query["offset"] + len(page.items) >= page.total:
+            offset += len(page.items)
+            if not page.items or offset >= page.total:
                 return
         raise InvalidAnswer(f"Mistral's list of voices has no end: {MAX_PAGES} pages were read.")
 
