@@ -1,0 +1,102 @@
+"""`helm template`, with the objects it renders as data."""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.binaries import Binaries
+from tests.cluster.cache import Cache, cache_root
+from tests.cluster.cluster import Cluster
+from tests.cluster.progress import Progress
+
+CHART = Path(__file__).parents[2] / "charts" / "mistral-voice-operator"
+RELEASE = "voice"
+NAMESPACE = "voice-system"
+NAME = "voice-mistral-voice-operator"
+"""What the chart calls its objects in this release."""
+
+EVERYTHING: Mapping[str, Any] = {
+    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "gatewayPodMonitor": {"enabled": True}},
+    "prometheusRule": {"enabled": True},
+    "grafanaDashboard": {"enabled": True},
+    "imagePullSecrets": [{"name": "registry"}],
+    "priorityClassName": "system-cluster-critical",
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "podLabels": {"team": "voice"},
+    "podAnnotations": {"note": "x"},
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "endpoints": [
+        {"name": "default", "url": "https://api.mistral.ai"},
+        {
+            "name": "inside",
+            "url": "https://mistral.example.com:8443",
+            "caBundle": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "egress": [{"cidr": "10.1.0.0/16", "ports": [8443]}, {"cidr": "fd00::/8"}],
+        },
+    ],
+}
+"""Values that switch on whatever is optional."""
+NARROW: Mapping[str, Any] = {"watchNamespaces": ["team-a", "team-b"]}
+
+
+@dataclass(frozen=True)
+class RenderingFailed(Exception):
+    """Helm refused; the text is what it said."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Helm:
+    """A Helm with nothing in its configuration."""
+
+    program: Path
+
+    def render(self, values: Mapping[str, Any] | None = None) -> str:
+        """Return the manifests for these values. Raises RenderingFailed."""
+        return self.run("template", RELEASE, str(CHART), "--namespace", NAMESPACE, values=values)
+
+    def objects(self, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rendered objects."""
+        return [item for item in yaml.safe_load_all(self.render(values)) if item]
+
+    def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+        """Run Helm with a file of values and return what it prints."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "values.yaml"
+            file.write_text(yaml.safe_dump(dict(values or {})))
+            environment = {f"HELM_{kind}_HOME": folder for kind in ("CACHE", "CONFIG", "DATA")}
+            argv = [str(self.program), *arguments, "--values", str(file)]
+            result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise RenderingFailed(result.stdout + result.stderr)
+        return result.stdout
+
+
+def find_helm(environ: Mapping[str, str]) -> Helm:
+    """Return the Helm that the test clusters are made with."""
+    progress = Progress()
+    return Helm(Binaries(Cache(cache_root(environ), progress), progress, environ).kubernetes() / "helm")
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Return the objects of a kind."""
+    return [item for item in objects if item["kind"] == kind]
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str = NAME) -> dict[str, Any]:
+    """Return the one object of a kind and name."""
+    (found,) = [item for item in of_kind(objects, kind) if item["metadata"]["name"] == name]
+    return found
+
+
+def install(cluster: Cluster, namespace: str, *settings: str) -> None:
+    """Install the chart into a cluster that need not run its pods."""
+    cluster.helm("install", RELEASE, str(CHART), "--namespace", namespace, "--create-namespace", *settings)

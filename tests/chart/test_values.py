@@ -1,0 +1,162 @@
+"""Values: what the chart refuses, in which words, and that the operator understands what it is given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mistral_voice.controller.settings import PRIVATE_NETWORKS, OperatorFile, read_file
+from tests.chart.rendering import CHART, EVERYTHING, NAME, NARROW, Helm, RenderingFailed, one
+
+
+def refusal(helm: Helm, values: dict[str, Any]) -> str:
+    with pytest.raises(RenderingFailed) as refused:
+        helm.render(values)
+    return refused.value.text
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"replica": 3}, "at '': additional properties 'replica' not allowed"),
+        ({"image": {"name": "x"}}, "at '/image': additional properties 'name' not allowed"),
+        ({"endpoints": [{"name": "a", "url": "https://a", "ca": "x"}]}, "at '/endpoints/0': additional properties 'ca' not allowed"),
+        ({"metrics": {"serviceMonitor": {"enable": True}}}, "at '/metrics/serviceMonitor': additional properties 'enable' not allowed"),
+        ({"logLevel": "loud"}, "at '/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ({"rolloutPace": 0}, "at '/rolloutPace': minimum: got 0, want 1"),
+        ({"replicas": "two"}, "at '/replicas': got string, want integer"),
+        ({"watchNamespaces": ["Not_A_Namespace"]}, "at '/watchNamespaces/0': 'Not_A_Namespace' does not match pattern"),
+        ({"endpoints": []}, "at '/endpoints': minItems: got 0, want 1"),
+        ({"image": {"digest": "md5:1"}}, "at '/image/digest': 'md5:1' does not match pattern"),
+        ({"gatewayNetworkPolicy": {"blockedCidrs": ["everything"]}}, "at '/gatewayNetworkPolicy/blockedCidrs/0'"),
+        ({"endpoints": [{"name": "a", "url": "https://a", "caBundle": "/etc/ca.pem"}]}, "at '/endpoints/0/caBundle'"),
+    ],
+)
+def test_a_value_that_is_unknown_or_of_the_wrong_kind_is_refused(helm: Helm, values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(helm, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"endpoints": [{"name": "default", "url": "http://mistral"}]},
+            'endpoints: the url of "default" is "http://mistral". It has to be https://HOST or https://HOST:PORT, without path, ',
+        ),
+        ({"endpoints": [{"name": "default", "url": "https://api.mistral.ai/v1"}]}, "without path, query or credentials"),
+        ({"endpoints": [{"name": "default", "url": "https://me:secret@api.mistral.ai"}]}, "without path, query or credentials"),
+        (
+            {"endpoints": [{"name": "a", "url": "https://a"}, {"name": "a", "url": "https://b"}]},
+            'endpoints: two are called "a". Give each a name of its own.',
+        ),
+        ({"leaderElection": {"enabled": False}}, "leaderElection.enabled is false and replicas is more than 1: all of them would write."),
+        ({"leaderElection": {"renewDeadlineSeconds": 15}}, "renewDeadlineSeconds, and that less than leaseDurationSeconds"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed where serviceAccount.create is false"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused_in_a_sentence(helm: Helm, values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(helm, values)
+
+
+def test_the_schema_admits_nothing_that_it_does_not_name() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    free = {
+        "/properties/global",
+        *(f"/properties/affinity/properties/{kind}" for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
+    }
+
+    def open_objects(node: Any, path: str) -> list[str]:
+        if isinstance(node, list):
+            return [found for number, item in enumerate(node) for found in open_objects(item, f"{path}/{number}")]
+        if not isinstance(node, dict):
+            return []
+        here = [path] if node.get("type") == "object" and "additionalProperties" not in node and path not in free else []
+        return here + [found for key, item in node.items() for found in open_objects(item, f"{path}/{key}")]
+
+    assert open_objects(schema, "") == []
+
+
+def test_every_default_is_in_the_schema_and_every_key_of_the_schema_has_a_default() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(values) == set(schema["properties"]) - {"global"}
+
+
+def settings_file(helm: Helm, tmp_path: Path, values: dict[str, Any] | None) -> OperatorFile:
+    config = one(helm.objects(values), "ConfigMap")["data"]["operator.yaml"]
+    file = tmp_path / "operator.yaml"
+    file.write_text(config)
+    return read_file(file)
+
+
+def test_the_operator_reads_the_default_settings_as_its_own_defaults(helm: Helm, tmp_path: Path) -> None:
+    settings = settings_file(helm, tmp_path, None)
+    assert settings.image == "mistral-voice-operator:0.1.0"
+    assert [str(network) for network in settings.network_policy.blocked_cidrs] == list(PRIVATE_NETWORKS)
+    assert settings.network_policy.monitoring_namespace_selector == {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert settings.leader_election.lease_name == NAME
+    own = OperatorFile(image=settings.image)
+    chosen_by_the_chart = {"network_policy", "leader_election"}
+    assert settings.model_dump(exclude=chosen_by_the_chart) == own.model_dump(exclude=chosen_by_the_chart)
+
+
+def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> None:
+    values = {
+        **EVERYTHING,
+        **NARROW,
+        "defaultVoice": "voice_592",
+        "clusterDomain": "example.internal",
+        "rolloutPace": 3,
+        "workers": 7,
+        "probe": {"maxConcurrent": 5},
+        "logLevel": "debug",
+        "monitoringNamespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
+    }
+    settings = settings_file(helm, tmp_path, values)
+    assert settings.watch_namespaces == ("team-a", "team-b")
+    assert (settings.default_voice, settings.cluster_domain, settings.rollout_pace) == ("voice_592", "example.internal", 3)
+    assert (settings.workers, settings.probe.max_concurrent, settings.log_level) == (7, 5, "debug")
+    assert settings.network_policy.monitoring_namespace_selector == {"matchExpressions": [{"key": "team", "operator": "Exists"}]}
+    inside = settings.endpoints[1]
+    assert inside.ca_bundle == "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", (443,))]
+
+
+@pytest.mark.parametrize(
+    ("values", "operator", "gateway"),
+    [
+        ({}, "mistral-voice-operator:0.1.0", "mistral-voice-operator:0.1.0"),
+        (
+            {"image": {"registry": "r.example.com", "repository": "voice/operator", "tag": "2"}},
+            "r.example.com/voice/operator:2",
+            "r.example.com/voice/operator:2",
+        ),
+        (
+            {"image": {"registry": "r.example.com", "digest": f"sha256:{'a' * 64}"}},
+            f"r.example.com/mistral-voice-operator@sha256:{'a' * 64}",
+            f"r.example.com/mistral-voice-operator@sha256:{'a' * 64}",
+        ),
+        (
+            {"image": {"registry": "r.example.com", "digest": f"sha256:{'a' * 64}"}, "gateway": {"image": {"tag": "3"}}},
+            f"r.example.com/mistral-voice-operator@sha256:{'a' * 64}",
+            "r.example.com/mistral-voice-operator:3",
+        ),
+        ({"gateway": {"image": {"repository": "gateway"}}}, "mistral-voice-operator:0.1.0", "gateway:0.1.0"),
+    ],
+)
+def test_images_are_named_as_asked_and_no_registry_is_assumed(
+    helm: Helm, tmp_path: Path, values: dict[str, Any], operator: str, gateway: str
+) -> None:
+    deployment = one(helm.objects(values), "Deployment")
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == operator
+    assert settings_file(helm, tmp_path, values).image == gateway
+
+
+def test_other_settings_roll_the_operator(helm: Helm) -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        template = one(helm.objects(values), "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/settings"])
+
+    assert checksum({}) == checksum({"podDisruptionBudget": {"enabled": False}})
+    assert checksum({}) != checksum({"rolloutPace": 11})
