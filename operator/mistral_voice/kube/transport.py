@@ -184,6 +184,8 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
                 yield chunk[start:end]
             start = end + 1
         pending += chunk[start:]
+    if pending:
+        yield bytes(pending)
 
 
 def _error(call: Call, status: int, payload: bytes, retry_after: float | None) -> ApiError:
