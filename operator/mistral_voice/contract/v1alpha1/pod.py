@@ -10,7 +10,7 @@ LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 _QUANTITY = r"^([0-9]+|[0-9]*\.[0-9]+|[0-9]+\.)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[
-    Integer | Annotated[str, StringConstraints(max_length=32, pattern=_QUANTITY)],
+    Annotated[Integer, Field(ge=0)] | Annotated[str, StringConstraints(max_length=32, pattern=_QUANTITY)],
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
 

@@ -10,6 +10,9 @@ from mistral_voice.contract.vocabulary import ConnectionStatus, KeyValidationSta
 
 Word = Annotated[str, StringConstraints(max_length=128)]
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
+SecretName = Annotated[str, StringConstraints(max_length=253)]
+KeySource = Annotated[str, StringConstraints(max_length=520)]
+"""`Secret/`, the longest name of a Secret, and the longest key of its data."""
 
 
 class Condition(ResourceModel):
@@ -49,7 +52,7 @@ class Connection(ResourceModel):
 class Credential(ResourceModel):
     """What is known of the key; never anything of its value."""
 
-    source: Word | None = None
+    source: KeySource | None = None
     """Where the key comes from, such as Secret/mistral."""
     validation_status: KeyValidationStatus = KeyValidationStatus.UNKNOWN
     """Whether Mistral accepts the key."""
@@ -73,7 +76,7 @@ class GatewayStatus(ResourceModel):
 
     endpoints: Annotated[tuple[GatewayEndpoint, ...], Field(max_length=32)] = ()
     """Addresses that clients connect to."""
-    token_secret_name: Word | None = None
+    token_secret_name: SecretName | None = None
     """The Secret that holds the client token."""
     replicas: Annotated[Integer, Field(ge=0)] = 0
     """Pods that exist."""

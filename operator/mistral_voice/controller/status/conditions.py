@@ -135,7 +135,8 @@ def _stalled(known: Input, seen: Mapping[ConditionType, Observation]) -> Observa
     if healthy.status == FALSE and healthy.reason in PROBE_REASONS_OF_THE_USER:
         return Observation(TRUE, healthy.reason, healthy.message)
     held_up = trouble(known)
-    if held_up is not None and known.deployment is not None and out_of_time(known.deployment):
+    serves = seen[ConditionType.GATEWAY_AVAILABLE].status == TRUE
+    if held_up is not None and not serves and known.deployment is not None and out_of_time(known.deployment):
         return Observation(TRUE, held_up.reason, held_up.message or "The pods don't get ready.")
     return Observation(FALSE, Reason.AS_EXPECTED, "Nothing waits for a change of yours.")
 
@@ -163,6 +164,9 @@ def _under_way(known: Input, seen: Mapping[ConditionType, Observation]) -> Obser
     if known.spec is not None and known.spec.suspend and deployment.replicas + deployment.terminating_replicas > 0:
         return Observation(TRUE, Reason.DRAINING, "Live sessions end, then no pod runs.")
     if not rolled_out(deployment):
+        held_up = trouble(known)
+        if held_up is not None:
+            return Observation(TRUE, held_up.reason, held_up.message or "The pods don't get ready.")
         ready = f"{deployment.updated_replicas} of {deployment.wanted_replicas} pods are new, {deployment.ready_replicas} are ready."
         return Observation(TRUE, Reason.ROLLING_OUT, ready)
     if healthy.status == UNKNOWN:
