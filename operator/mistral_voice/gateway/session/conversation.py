@@ -54,6 +54,12 @@ class Conversation:
         self._items.insert(position, item)
         self._evict()
 
+    def add_reply(self, item: Item, answers: str | None) -> None:
+        """Insert a reply right after the item that was the newest when it was asked for; what came since was not known to it."""
+        if answers is not None and self.get(answers) is None:
+            answers = self.last_id
+        self.add(item, ROOT if answers is None else answers)
+
     def replace(self, item: Item) -> None:
         """Put a changed item in its place; nothing happens if it has left the conversation."""
         for position, present in enumerate(self._items):

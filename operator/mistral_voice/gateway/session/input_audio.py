@@ -14,11 +14,15 @@ SHORTEST_COMMIT_MS = 100
 
 
 class OpenTurn(Struct, frozen=True):
-    """A turn that is being spoken. `from_ms` is where its audio begins; `detected` tells voice activity from the client's own commit."""
+    """A turn that is being spoken. `from_ms` is where its audio begins.
+
+    `detected`: voice activity ends it, not the client's commit. `announced`: the client knows that the caller speaks.
+    """
 
     item_id: str
     from_ms: int
-    detected: bool
+    detected: bool = False
+    announced: bool = False
 
 
 class PendingTurn(Struct):

@@ -80,6 +80,7 @@ class Reply:
         self._outbox = outbox
         self._phase = _Phase.WAITING
         self._item: Item | None = None
+        self._answers: str | None = None
         self._text = ""
         self._text_ended: ResponseStatus | None = None
         self._reason: StopReason | None = None
@@ -129,6 +130,7 @@ class Reply:
     def generate(self, request: ChatRequest, now_ms: float) -> None:
         """The conversation is complete; have the reply written."""
         self._phase = _Phase.GENERATING
+        self._answers = self._conversation.last_id
         self._asked_ms = now_ms
         self._outbox.put(StartReply(self.id, request))
 
@@ -233,10 +235,10 @@ class Reply:
     def _open_item(self, kind: PartKind) -> Item:
         if self._item is not None:
             return self._item
-        previous = self._conversation.last_id
         empty = Message(self._new_id("item"), Role.ASSISTANT, (), ItemStatus.IN_PROGRESS)
         self._item = structs.replace(empty, parts=(Part(kind, ""),))
-        self._conversation.add(self._item)
+        self._conversation.add_reply(self._item, self._answers)
+        previous = self._conversation.previous_of(empty.id)
         self._outbox.put(OutputItemAdded(self.id, empty), ItemAdded(empty, previous), ContentPartAdded(self.id, empty.id, kind))
         return self._item
 

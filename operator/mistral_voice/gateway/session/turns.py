@@ -1,6 +1,6 @@
 """The caller's side: audio, turns by voice activity or by the client's commit, and their transcripts."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.commands import Detect, DropTurn, FinishTurn, Hear, Measured, PrepareSpeech, Stage, StartTurn
@@ -68,7 +68,7 @@ class Turns:
         self._epoch += 1
         turn = self._audio.turn
         if turn is not None and turn.detected and settings is None:
-            self._audio.turn = OpenTurn(turn.item_id, turn.from_ms, detected=False)
+            self._audio.turn = structs.replace(turn, detected=False)
         self._context.outbox.put(Detect(settings, self._epoch, self._audio.position_ms))
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
@@ -78,7 +78,7 @@ class Turns:
         if not audio or not (accepting or self.is_open):
             return
         if self._context.config.turn_detection is None and not self.is_open:
-            self._open(position_ms, detected=False)
+            self._open(position_ms)
         self._context.outbox.put(Hear(audio))
 
     def commit(self) -> None:
@@ -90,7 +90,7 @@ class Turns:
                 f"The input audio buffer holds {audio.uncommitted_ms} ms of audio; a commit needs at least {SHORTEST_COMMIT_MS} ms.",
             )
         if not self.is_open:
-            self._open(audio.begins_ms, detected=False)
+            self._open(audio.begins_ms)
         self._close(audio.position_ms, replies=False)
         self._detect_anew()
 
@@ -108,12 +108,10 @@ class Turns:
         if settings is None or event.epoch != self._epoch or self.is_speaking:
             return False
         start_ms = max(self._audio.begins_ms, event.at_ms - settings.prefix_padding_ms, 0)
-        turn = self._audio.turn
-        if turn is None:
-            turn = self._open(start_ms, detected=True)
-        else:
-            turn = self._audio.turn = OpenTurn(turn.item_id, turn.from_ms, detected=True)
-        self._context.outbox.put(SpeechStarted(turn.item_id, turn.from_ms))
+        turn = self._audio.turn or self._open(start_ms)
+        if not turn.announced:
+            self._context.outbox.put(SpeechStarted(turn.item_id, turn.from_ms))
+        self._audio.turn = structs.replace(turn, detected=True, announced=True)
         return True
 
     def voice_stopped(self, event: inputs.VoiceStopped) -> None:
@@ -170,13 +168,13 @@ class Turns:
 
     def drop(self) -> None:
         """The session ends: nothing more is wanted of any turn."""
-        self._audio.drop_turn()
         for item_id in self._audio.pending:
             self._context.outbox.put(DropTurn(item_id))
         self._audio.pending.clear()
+        self._audio.turn = None
 
-    def _open(self, from_ms: int, *, detected: bool) -> OpenTurn:
-        turn = OpenTurn(self._context.new_id("item"), from_ms, detected)
+    def _open(self, from_ms: int) -> OpenTurn:
+        turn = OpenTurn(self._context.new_id("item"), from_ms)
         visible = self._context.config.transcription
         self._audio.open_turn(turn, visible=visible is not None)
         self._context.outbox.put(StartTurn(turn.item_id, from_ms, visible or Transcription()))

@@ -1,0 +1,188 @@
+"""The session's rules hold whatever the order of its inputs: a rule-based state machine plays client, detector, upstreams and clock."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mistral_voice.gateway.session import commands, events, inputs
+from mistral_voice.gateway.session.config import OutputModality, ServerVadPatch, SessionPatch, TranscriptionPatch
+from mistral_voice.gateway.session.errors import Fault
+from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
+from mistral_voice.mistral.stream.errors import FaultKind
+from tests.support.session import MS, Desk, a_policy
+
+_FAULT = Fault(FaultKind.UNAVAILABLE, "It broke.")
+_TEXTS = st.sampled_from(["", " ", "Hello", "Hello there, my good friend. ", "One. Two! Three? ", "🙂 ", "**", "no end in sight "])
+
+
+class Conversations(RuleBasedStateMachine):
+    """Any sequence of events."""
+
+    @initialize(manual=st.booleans(), duration_ms=st.sampled_from([60_000, 60_000, 5_000]))
+    def begin(self, manual: bool, duration_ms: int) -> None:
+        self.desk = Desk(a_policy(manual_turns_only=manual, max_duration_ms=duration_ms))
+
+    def _turns(self) -> list[str]:
+        return [command.item_id for command in self.desk.all(commands.StartTurn)] or ["item_none"]
+
+    def _responses(self) -> list[str]:
+        return [event.response.id for event in self.desk.all(events.ResponseCreated)] or ["resp_none"]
+
+    def _epoch(self) -> int:
+        return self.desk.last(commands.Detect).epoch
+
+    @rule(length_ms=st.sampled_from([0, 20, 100, 900]), odd=st.booleans())
+    def client_appends(self, length_ms: int, odd: bool) -> None:
+        self.desk.give(inputs.AppendAudio(MS * length_ms + (b"\0" if odd else b"")))
+
+    @rule()
+    def client_commits(self) -> None:
+        self.desk.give(inputs.CommitAudio())
+
+    @rule()
+    def client_clears(self) -> None:
+        self.desk.give(inputs.ClearAudio())
+
+    @rule(text_only=st.booleans())
+    def client_asks(self, text_only: bool) -> None:
+        self.desk.give(inputs.CreateResponse(inputs.ResponseOptions(output=OutputModality.TEXT if text_only else None)))
+
+    @precondition(lambda self: self.desk.ledger.live or self.desk.now_ms > 3_000)
+    @rule()
+    def client_cancels(self) -> None:
+        self.desk.give(inputs.CancelResponse())
+
+    @rule(data=st.data(), item_id=st.sampled_from(["", "mine"]), after=st.sampled_from([None, "root", "mine", "nobody"]))
+    def client_adds_an_item(self, data: st.DataObject, item_id: str, after: str | None) -> None:
+        role = data.draw(st.sampled_from(list(Role)))
+        kind = PartKind.OUTPUT_TEXT if role is Role.ASSISTANT else PartKind.INPUT_TEXT
+        self.desk.give(inputs.CreateItem(Message(item_id, role, (Part(kind, "text"),)), after))
+
+    @rule(data=st.data(), end_ms=st.sampled_from([0, 50, 10_000]))
+    def client_handles_items(self, data: st.DataObject, end_ms: int) -> None:
+        known = [event.item.id for event in self.desk.all(events.ItemAdded)] or ["nobody"]
+        item_id = data.draw(st.sampled_from(known))
+        choices: list[inputs.ClientInput] = [
+            inputs.DeleteItem(item_id),
+            inputs.RetrieveItem(item_id),
+            inputs.TruncateItem(item_id, 0, end_ms),
+        ]
+        self.desk.give(data.draw(st.sampled_from(choices)))
+
+    @rule(
+        detection=st.sampled_from(
+            [None, ServerVadPatch(), ServerVadPatch(interrupt_response=False), ServerVadPatch(create_response=False, interrupt_response=True)]
+        )
+    )
+    def client_changes_detection(self, detection: ServerVadPatch | None) -> None:
+        self.desk.give(inputs.UpdateSession(SessionPatch(turn_detection=detection)))
+
+    @rule(patch=st.sampled_from([SessionPatch(transcription=TranscriptionPatch()), SessionPatch(transcription=None), SessionPatch(voice="v2")]))
+    def client_changes_settings(self, patch: SessionPatch) -> None:
+        self.desk.give(inputs.UpdateSession(patch))
+
+    @rule(at_ms=st.integers(0, 5000), stale=st.booleans())
+    def voice_starts(self, at_ms: int, stale: bool) -> None:
+        self.desk.give(inputs.VoiceStarted(at_ms, self._epoch() - stale))
+
+    @rule(at_ms=st.integers(0, 5000), stale=st.booleans())
+    def voice_stops(self, at_ms: int, stale: bool) -> None:
+        self.desk.give(inputs.VoiceStopped(at_ms, self._epoch() - stale))
+
+    @rule(data=st.data(), text=_TEXTS)
+    def transcription_says(self, data: st.DataObject, text: str) -> None:
+        item_id = data.draw(st.sampled_from(self._turns()))
+        choices: list[Any] = [
+            inputs.TranscriptDelta(item_id, text),
+            inputs.TranscriptDone(item_id, text),
+            inputs.TranscriptDone(item_id),
+            inputs.TranscriptRestarted(item_id),
+            inputs.TranscriptFailed(item_id, _FAULT),
+        ]
+        self.desk.give(data.draw(st.sampled_from(choices)))
+
+    @rule(data=st.data(), text=_TEXTS, reason=st.sampled_from(["stop", "stop", "length", "error", "content_filter"]))
+    def chat_says(self, data: st.DataObject, text: str, reason: str) -> None:
+        response_id = data.draw(st.sampled_from(self._responses()))
+        choices: list[Any] = [
+            inputs.ReplyText(response_id, text),
+            inputs.ReplyText(response_id, text),
+            inputs.ReplyFinished(response_id, reason, inputs.Usage(1, 0, 1)),
+            inputs.ReplyFailed(response_id, _FAULT),
+        ]
+        self.desk.give(data.draw(st.sampled_from(choices)))
+
+    @rule(data=st.data(), segment=st.integers(0, 3))
+    def speech_says(self, data: st.DataObject, segment: int) -> None:
+        response_id = data.draw(st.sampled_from(self._responses()))
+        choices: list[Any] = [
+            inputs.SpeechAudio(response_id, segment, MS * 100),
+            inputs.SpeechFinished(response_id, segment, 3),
+            inputs.SpeechFinished(response_id, segment, 3),
+            inputs.SpeechFailed(response_id, _FAULT),
+        ]
+        self.desk.give(data.draw(st.sampled_from(choices)))
+
+    def _the_next_thing_goes_well(self, segments: int) -> None:
+        """What an untroubled upstream would do next."""
+        desk = self.desk
+        for item_id in {command.item_id for command in desk.all(commands.FinishTurn)}:
+            desk.give(inputs.TranscriptDone(item_id, "Words."))
+        live = desk.ledger.live
+        if live is None:
+            return
+        speaks = [command for command in desk.all(commands.Speak) if command.response_id == live]
+        if not speaks:
+            desk.give(inputs.ReplyText(live, "Here is a sentence, not a short one. And here is another. "))
+            return
+        for command in speaks[:segments]:
+            desk.give(inputs.SpeechAudio(live, command.segment, MS * 300))
+            desk.give(inputs.SpeechFinished(live, command.segment))
+        if segments > 1:
+            desk.give(inputs.ReplyFinished(live, "stop"))
+
+    @rule(segments=st.integers(0, 2))
+    def something_goes_well(self, segments: int) -> None:
+        self._the_next_thing_goes_well(segments)
+
+    @rule()
+    def all_goes_well(self) -> None:
+        for _ in range(3):
+            self._the_next_thing_goes_well(2)
+
+    @rule(length_ms=st.sampled_from([300, 900]))
+    def a_turn_is_spoken(self, length_ms: int) -> None:
+        self.desk.give(inputs.VoiceStarted(0, self._epoch()))
+        self.desk.give(inputs.AppendAudio(MS * length_ms))
+        self.desk.give(inputs.VoiceStopped(length_ms, self._epoch()))
+        self.desk.give(inputs.CommitAudio())
+
+    @rule(milliseconds=st.sampled_from([1, 100, 900]))
+    def time_passes(self, milliseconds: int) -> None:
+        self.desk.wait(milliseconds)
+
+    @precondition(lambda self: self.desk.now_ms > 4_000)
+    @rule()
+    def gateway_drains(self) -> None:
+        self.desk.give(inputs.Drain())
+
+    @invariant()
+    def a_deadline_is_ahead(self) -> None:
+        if hasattr(self, "desk") and not self.desk.session.has_ended:
+            assert self.desk.session.deadline_ms > self.desk.now_ms
+
+    def teardown(self) -> None:
+        """In the end everything that began has ended, exactly once; the ledger has watched."""
+        if hasattr(self, "desk"):
+            self.desk.wait(200_000)
+            assert self.desk.session.has_ended
+            assert self.desk.ledger.ended
+            assert not self.desk.ledger.open_things
+
+
+TestConversations = Conversations.TestCase
+TestConversations.settings = settings(
+    max_examples=180, stateful_step_count=60, deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)

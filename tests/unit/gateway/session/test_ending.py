@@ -1,0 +1,78 @@
+"""How a session ends: by its duration, by a drain, always after its turn."""
+
+import pytest
+
+from mistral_voice.gateway.session import commands, events, inputs
+from mistral_voice.gateway.session.commands import EndReason
+from mistral_voice.gateway.session.core import TURN_GRACE_MS
+from tests.support.session import MS, Desk, a_policy
+from tests.unit.gateway.session.test_turns import reply_of, spoken_turn
+
+
+def test_an_idle_session_ends_at_its_maximum_duration() -> None:
+    desk = Desk(a_policy(max_duration_ms=5000))
+    assert not desk.wait(4999)
+    desk.wait(1)
+    assert desk.last(events.ErrorOccurred).code == "session_expired"
+    assert desk.last(events.ErrorOccurred).type == "invalid_request_error"
+    end = desk.last(commands.EndSession)
+    assert (end.close_code, end.reason) == (1000, EndReason.EXPIRED)
+    assert not desk.give(inputs.CreateResponse())
+
+
+def test_the_turn_is_finished_before_the_session_expires() -> None:
+    desk = Desk(a_policy(max_duration_ms=5000))
+    desk.give(inputs.AppendAudio(MS * 3000), inputs.VoiceStarted(400, 1))
+    desk.wait(6000)
+    assert not desk.session.has_ended
+    desk.give(inputs.VoiceStopped(2500, 1))
+    desk.give(inputs.TranscriptDone(desk.last(commands.FinishTurn).item_id, "Last words?"))
+    assert not desk.session.has_ended
+    reply_of(desk)
+    assert [type(output).__name__ for output in desk.outputs[-3:]] == ["ResponseDone", "ErrorOccurred", "EndSession"]
+
+
+def test_a_turn_without_end_is_cut_after_a_grace() -> None:
+    desk = Desk(a_policy(max_duration_ms=5000))
+    desk.give(inputs.TranscriptDone(spoken_turn(desk), "Tell me everything."))
+    desk.wait(5000 + TURN_GRACE_MS - 1)
+    assert not desk.session.has_ended
+    desk.wait(1)
+    assert desk.last(events.ResponseDone).response.status == "cancelled"
+    assert desk.session.has_ended
+
+
+def test_no_new_turn_begins_once_the_time_is_over() -> None:
+    desk = Desk(a_policy(max_duration_ms=5000))
+    desk.give(inputs.TranscriptDone(spoken_turn(desk), "One."))
+    desk.wait(5500)
+    desk.give(inputs.VoiceStarted(2300, 1))
+    assert len(desk.all(events.SpeechStarted)) == 1
+    reply_of(desk)
+    assert desk.session.has_ended
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_drained_session_closes_with_1001_and_without_an_error(busy: bool) -> None:
+    desk = Desk()
+    if busy:
+        desk.give(inputs.TranscriptDone(spoken_turn(desk), "Hello."))
+    desk.give(inputs.Drain())
+    assert desk.session.has_ended is not busy
+    if busy:
+        reply_of(desk)
+    assert desk.last(commands.EndSession).close_code == 1001
+    assert not desk.all(events.ErrorOccurred)
+
+
+def test_push_to_talk_may_still_ask_for_the_reply_to_its_last_turn() -> None:
+    desk = Desk(a_policy(manual_turns_only=True))
+    desk.give(inputs.AppendAudio(MS * 500), inputs.Drain(), inputs.CommitAudio(), inputs.CreateResponse())
+    desk.give(inputs.TranscriptDone(desk.last(commands.FinishTurn).item_id, "Over."))
+    reply_of(desk)
+    assert desk.last(events.ResponseDone).response.status == "completed"
+    assert desk.session.has_ended
+
+
+def test_the_client_is_told_when_its_session_expires() -> None:
+    assert Desk().all(events.SessionCreated)[0].session.expires_at == 1_800_000_000
