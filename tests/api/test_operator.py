@@ -64,7 +64,7 @@ async def test_a_ready_deployment_makes_the_integration_ready(world: Operating) 
     await world.pretend_pods("support", ready=1)
     await world.condition("support", "Ready", "True")
     endpoint = (await world.integration("support"))["status"]["gateway"]["endpoints"][0]
-    assert endpoint == {"type": "Internal", "url": f"ws://support-voice.{world.namespace}.svc.cluster.local/v1/realtime"}
+    assert endpoint == {"type": "Internal", "url": f"ws://support-voice.{world.namespace}.svc.cluster.local:8080/v1/realtime"}
 
 
 async def test_a_second_visit_writes_nothing(world: Operating) -> None:
@@ -73,7 +73,7 @@ async def test_a_second_visit_writes_nothing(world: Operating) -> None:
     await world.condition("support", "Healthy", "True")
     before = await world.versions("support")
     async with world.operator_restarted():
-        await eventually(lambda: world.visits(), "a visit after the restart")
+        await eventually(world.visits, "a visit after the restart")
         assert await world.versions("support") == before
 
 
@@ -81,7 +81,7 @@ async def test_a_missing_secret_is_told_and_heals_when_it_comes(world: Operating
     await world.apply("support")
     condition = await world.condition("support", "CredentialResolved", "False")
     assert condition["reason"] == "SecretNotFound"
-    assert world.issue(await world.integration("support"), "NOT_FOUND")["suggestion"]
+    assert world.issue(await world.integration("support"), "SecretNotFound")["suggestion"]
     with pytest.raises(NotFound):
         await world.client.get(DEPLOYMENT, world.namespace, "support-voice")
     await world.put_key()

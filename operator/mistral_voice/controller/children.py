@@ -6,12 +6,13 @@ from mistral_voice.contract import names
 from mistral_voice.controller.build import Child, Desired
 from mistral_voice.controller.build.token_secret import TOKEN_KEY, rotation, token_secret
 from mistral_voice.controller.gather import Visit
-from mistral_voice.controller.input import Input, Refusal, TakenName
+from mistral_voice.controller.input import Input, Refusal, TakenName, TokenState
+from mistral_voice.controller.observed import deployment_state
 from mistral_voice.controller.secret_reader import new_token, owned_by, secret_value
 from mistral_voice.kube.apply import Action, Applier, Outcome
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Forbidden, Invalid, NotFound
-from mistral_voice.kube.observed import Observed
+from mistral_voice.kube.observed import Observed, ObservedWorkload
 from mistral_voice.kube.ownership import Owner
 from mistral_voice.kube.resources import DEPLOYMENT, SECRET, Resource
 
@@ -30,6 +31,10 @@ class Applied:
         """Tell whether the visit made the Deployment: the plain creation of an integration deserves no event of its own."""
         return any(outcome.action is Action.CREATED and outcome.resource == DEPLOYMENT for outcome in self.outcomes)
 
+    @property
+    def _token_made(self) -> bool:
+        return any(outcome.action is Action.CREATED and outcome.resource == SECRET for outcome in self.outcomes)
+
     def onto(self, known: Input) -> Input:
         """Return the facts with the outcomes in them."""
         taken = tuple(
@@ -38,8 +43,11 @@ class Applied:
             if outcome.action in (Action.NAME_TAKEN, Action.TERMINATING)
         )
         refused = next((outcome for outcome in self.outcomes if outcome.action is Action.REFUSED), None)
+        workload = next((outcome.observed for outcome in self.outcomes if isinstance(outcome.observed, ObservedWorkload)), None)
         return replace(
             known,
+            deployment=deployment_state(workload) if workload is not None else known.deployment,
+            token=TokenState(ours=True, has_token=True) if self._token_made else known.token,
             taken=taken,
             refused=Refusal(refused.resource.kind, refused.key.name, refused.message) if refused is not None else self.refused,
         )
