@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import sys
 from asyncio.subprocess import PIPE, Process
 
@@ -11,6 +12,8 @@ from mistral_voice.simulator.audio import Samples
 from mistral_voice.simulator.errors import SimulatorError
 from mistral_voice.simulator.live import recogniser_process
 from mistral_voice.simulator.live.recogniser_process import HEADER, LENGTH, SAMPLE_RATE
+
+logger = logging.getLogger(__name__)
 
 _MAX_WAITING_SECONDS = 60
 _START_SECONDS = 60.0
@@ -27,6 +30,11 @@ class _Worker:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+
+    @property
+    def process_id(self) -> int:
+        """The child's process id."""
+        return self._process.pid
 
     async def send(self, letter: bytes, data: bytes = b"") -> None:
         """Send a frame; waits while the child is behind."""
@@ -59,6 +67,7 @@ class RecogniserPool:
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._closed = False
 
     async def start(self, workers: int) -> None:
         """Start the children and wait until they can hear. Raises RecogniserError if one can't."""
@@ -68,8 +77,14 @@ class RecogniserPool:
 
     async def close(self) -> None:
         """End the children."""
+        self._closed = True
         workers, self._workers = self._workers, []
         await asyncio.gather(*(worker.stop() for worker in workers))
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The children's process ids."""
+        return [worker.process_id for worker in self._workers]
 
     def utterance(self) -> "Utterance":
         """Begin an utterance; `finish` or `cancel` it. Call it inside a running loop."""
@@ -97,9 +112,15 @@ class RecogniserPool:
         if worker in self._workers:
             self._workers.remove(worker)
             await worker.stop()
-            fresh = await _start_worker()
-            self._workers.append(fresh)
-            self._idle.put_nowait(fresh)
+            try:
+                worker = await _start_worker()
+            except RecogniserError as error:
+                # The dead child stays in line: the next utterance fails as well, and tries again to replace it.
+                logger.error("A recogniser could not be replaced: %s", error)
+            if self._closed:
+                await worker.stop()
+            self._workers.append(worker)
+            self._idle.put_nowait(worker)
 
 
 class Utterance:

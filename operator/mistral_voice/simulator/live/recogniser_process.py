@@ -5,6 +5,7 @@ On standard input come frames of one letter, a length (4 bytes, big-endian) and 
 in UTF-8.
 """
 
+import signal
 import struct
 import sys
 from typing import BinaryIO
@@ -19,6 +20,8 @@ def main() -> None:
     """Serve until standard input ends."""
     from pocketsphinx import Decoder
 
+    # A Ctrl-C reaches the whole process group; the parent ends its children itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
     source, answers = sys.stdin.buffer, sys.stdout.buffer
     _answer(answers, "")

@@ -30,13 +30,13 @@ class LiveTemperament:
 
     def __init__(self, clock: Clock, recognisers: RecogniserPool, speaker: PiperSpeaker) -> None:
         self._clock = clock
-        self._recognisers = recognisers
+        self.recognisers = recognisers
         self._speaker = speaker
 
     async def ear(self, session: Session, script: ScriptInUse, dialect: Dialect) -> LiveEar:  # noqa: ARG002
         """Return the ear of a session whose settings are final."""
         tells_turns = session.turn_detection is not None or dialect.turn_detection_by_default
-        return LiveEar(session, self._recognisers, tells_turns=tells_turns)
+        return LiveEar(session, self.recognisers, tells_turns=tells_turns)
 
     async def reply(self, request: ChatRequest, script: ScriptInUse, session: str | None) -> Reply:  # noqa: ARG002
         """Return the reply of the rules to the last user message."""
@@ -51,12 +51,12 @@ class LiveTemperament:
 
     async def transcribe(self, samples: Samples, sample_rate: int, script: ScriptInUse) -> str:  # noqa: ARG002
         """Return the words of a recording."""
-        return await self._recognisers.hear(np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.float32))
+        return await self.recognisers.hear(np.asarray(soxr.resample(samples, sample_rate, SAMPLE_RATE), np.float32))
 
     async def close(self) -> None:
         """End the children and the thread."""
         self._speaker.close()
-        await self._recognisers.close()
+        await self.recognisers.close()
 
 
 async def start_live(clock: Clock, workers: int) -> LiveTemperament:
