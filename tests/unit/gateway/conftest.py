@@ -1,0 +1,26 @@
+"""A simulator and a gateway for each test that asks for them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import GatewayHandle, running_gateway
+from tests.support.simulator import SimulatorHandle, running_simulator
+
+SCRIPT = {
+    "transcription": {"listening": "anything", "turns": [{"text": "What is the capital of France?", "word_ms": 50}]},
+    "chat": {"replies": [{"text": "The capital of France is Paris, of course. It has two million people.", "thinking": "Hm, France."}]},
+}
+
+
+@pytest.fixture
+async def mistral() -> AsyncIterator[SimulatorHandle]:
+    async with running_simulator(SCRIPT) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def gateway(mistral: SimulatorHandle, tmp_path: Path) -> AsyncIterator[GatewayHandle]:
+    async with running_gateway(mistral, tmp_path) as running:
+        yield running

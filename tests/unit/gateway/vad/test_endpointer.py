@@ -1,0 +1,55 @@
+"""When speech begins and ends, by the probabilities of frames."""
+
+from mistral_voice.gateway.session.config import ServerVad
+from mistral_voice.gateway.vad.endpointer import FRAME_MS, Endpointer, Started, Stopped
+from mistral_voice.gateway.vad.gate import HANGOVER_FRAMES, EnergyGate
+
+
+def run(probabilities: list[float], settings: ServerVad = ServerVad(), begins_ms: int = 0) -> list[Started | Stopped]:
+    endpointer = Endpointer(settings, begins_ms)
+    return [event for probability in probabilities if (event := endpointer.frame(probability)) is not None]
+
+
+def test_speech_begins_with_its_first_voiced_frame_and_ends_after_the_silence() -> None:
+    events = run([0.1] * 10 + [0.9] * 20 + [0.1] * 40)
+    start_ms, silence_begins_ms = 10 * FRAME_MS, 30 * FRAME_MS
+    assert events[0] == Started(start_ms)
+    assert isinstance(events[1], Stopped)
+    assert 500 <= events[1].at_ms - silence_begins_ms < 500 + FRAME_MS
+    assert len(events) == 2
+
+
+def test_a_click_is_no_speech() -> None:
+    assert run(([0.9] * 2 + [0.1] * 5) * 10) == []
+
+
+def test_one_doubtful_frame_does_not_hide_the_beginning() -> None:
+    assert run([0.1, 0.9, 0.3, 0.9, 0.9])[0] == Started(FRAME_MS)
+
+
+def test_a_pause_shorter_than_the_silence_does_not_end_the_turn() -> None:
+    assert len(run([0.9] * 10 + [0.1] * 10 + [0.9] * 10)) == 1
+
+
+def test_speech_goes_on_a_little_below_the_threshold() -> None:
+    assert len(run([0.9] * 5 + [0.4] * 60)) == 1
+    assert len(run([0.9] * 5 + [0.3] * 60)) == 2
+
+
+def test_the_clients_settings_count() -> None:
+    assert run([0.6] * 10, ServerVad(threshold=0.8)) == []
+    stopped = run([0.9] * 10 + [0.0] * 100, ServerVad(silence_duration_ms=1500))[1]
+    assert isinstance(stopped, Stopped)
+    assert stopped.at_ms - 10 * FRAME_MS >= 1500
+
+
+def test_positions_count_from_where_detection_began() -> None:
+    assert run([0.9] * 3, begins_ms=5000)[0] == Started(5000)
+
+
+def test_the_gate_opens_at_sound_and_stays_open_through_a_pause() -> None:
+    gate = EnergyGate()
+    assert not gate.opens(20.0**2)
+    assert gate.opens(1000.0**2)
+    assert all(gate.opens(0.0) for _ in range(HANGOVER_FRAMES - 1))
+    assert not gate.opens(0.0)
