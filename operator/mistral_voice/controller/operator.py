@@ -44,7 +44,7 @@ from mistral_voice.kube.workqueue import WorkQueue
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
 from mistral_voice.runtime.redaction import Redactor
-from mistral_voice.runtime.shutdown import stop_signal
+from mistral_voice.runtime.shutdown import stop_signal, take_stop_signals
 
 CHILD_KINDS = (
     SERVICE_ACCOUNT,
@@ -198,7 +198,9 @@ class Operator:
                 group.create_task(self.watches.run(), name="watch children"),
                 group.create_task(self.recorder.run(), name="write events"),
             ]
-            streaming = group.create_task(self.stream.run(session, self.access.server, watching_ends), name="watch integrations")
+            streaming = group.create_task(
+                self.stream.run(session, self.access.server, watching_ends, lambda: take_stop_signals(stopped)), name="watch integrations"
+            )
             try:
                 await self._reconcile_until(stopped)
             finally:

@@ -73,7 +73,7 @@ class LeaderElection(_Model):
 
     enabled: bool = True
     lease_name: str = "mistral-voice-operator"
-    lease_duration_seconds: Annotated[float, Field(gt=0)] = 15
+    lease_duration_seconds: Annotated[int, Field(ge=1)] = 15
     renew_deadline_seconds: Annotated[float, Field(gt=0)] = 10
     retry_period_seconds: Annotated[float, Field(gt=0)] = 2
 

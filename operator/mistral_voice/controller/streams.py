@@ -6,7 +6,7 @@ After a relist kopf doesn't tell of objects that were deleted in the gap: a swee
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import aiohttp
 import kopf
@@ -17,7 +17,6 @@ from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import KubeError
 from mistral_voice.kube.objects import KubeObject, ObjectKey
 from mistral_voice.kube.resources import Resource
-from mistral_voice.runtime.shutdown import take_stop_signals
 
 INTEGRATION = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 SWEEP_SECONDS = 600.0
@@ -48,15 +47,18 @@ class IntegrationStream:
         """Return how long ago the watch or a sweep last brought anything, in seconds."""
         return asyncio.get_running_loop().time() - self._heard_at
 
-    async def run(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event) -> None:
-        """Watch until `stopped` is set. Errors of the API server are waited out."""
+    async def run(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event, reclaim_signals: Callable[[], None]) -> None:
+        """Watch until `stopped` is set. Errors of the API server are waited out.
+
+        kopf takes SIGTERM for itself when it starts: `reclaim_signals` takes it back, since the order in which we stop is ours.
+        """
         await self._crd_served(stopped)
         if stopped.is_set():
             return
         async with asyncio.TaskGroup() as group:
             sweeping = group.create_task(self._sweep_forever(), name="sweep integrations")
             try:
-                await self._run_kopf(session, server, stopped)
+                await self._run_kopf(session, server, stopped, reclaim_signals)
             finally:
                 sweeping.cancel()
 
@@ -74,7 +76,9 @@ class IntegrationStream:
             except TimeoutError:
                 continue
 
-    async def _run_kopf(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event) -> None:
+    async def _run_kopf(
+        self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event, reclaim_signals: Callable[[], None]
+    ) -> None:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
@@ -92,9 +96,8 @@ class IntegrationStream:
             namespaces=self._namespaces,
             stop_flag=stopped,
         )
-        # kopf takes SIGTERM for itself when it starts; the order in which we stop is ours.
-        take_stop_signals(stopped)
-        await kopf.run_tasks(tasks, ignored=frozenset(asyncio.all_tasks()) - frozenset(tasks))
+        reclaim_signals()
+        await _run_until_one_ends(tasks)
 
     def _take(self, event_type: str | None, body: KubeObject) -> None:
         self._heard_at = asyncio.get_running_loop().time()
@@ -139,6 +142,19 @@ class IntegrationStream:
 
     def _places(self) -> tuple[str | None, ...]:
         return self._namespaces or (None,)
+
+
+async def _run_until_one_ends(tasks: Collection[asyncio.Task[None]]) -> None:
+    # kopf's own `run_tasks` would wait for, and then cancel, every other task of the process as a hung one.
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in ended:
+        task.result()
 
 
 def kopf_settings() -> kopf.OperatorSettings:
