@@ -20,6 +20,8 @@ from mistral_voice.simulator.voices import Voice
 MAX_SCRIPTS = 10_000
 MAX_KEYS = 10_000
 MAX_FAULTS = 1_000
+MAX_CARDS = 10_000
+"""Models, and voices."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -238,6 +240,8 @@ class _Admin:
     async def put_model(self, request: web.Request) -> web.StreamResponse:
         card = {**msgspec.json.decode(await request.read(), type=dict[str, Any]), "id": request.match_info["model_id"]}
         model = msgspec.convert(card, type=Model)
+        if len(self._simulator.catalogue.listing(aliases_listed=False)) >= MAX_CARDS:
+            raise _too_many(f"There are {MAX_CARDS} models already; delete some.")
         self._simulator.catalogue.put(model)
         return _json(model_json(model))
 
@@ -248,6 +252,8 @@ class _Admin:
     async def put_voice(self, request: web.Request) -> web.StreamResponse:
         card = {**msgspec.json.decode(await request.read(), type=dict[str, Any]), "id": request.match_info["voice_id"]}
         voice = msgspec.convert(card, type=Voice)
+        if len(self._simulator.voices.select()) >= MAX_CARDS:
+            raise _too_many(f"There are {MAX_CARDS} voices already; delete some.")
         self._simulator.voices.put(voice)
         return _json(msgspec.to_builtins(voice))
 

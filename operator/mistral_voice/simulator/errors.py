@@ -37,8 +37,8 @@ CODE_SETTINGS_LOCKED = 3801
 CODE_AUDIO_TOO_LARGE = 3802
 CODE_INVALID_SETTING = 3803
 CODE_DURATION = 3805
-CODE_INVALID_MODEL = 1500
 """The codes 3800 to 3805 other than 3804 are the simulator's own: Mistral documents none. A client must not depend on them."""
+CODE_INVALID_MODEL = 1500
 
 TIMEOUT_MESSAGE = "Timeout waiting for response from streaming transcription"
 

@@ -42,9 +42,9 @@ class Socket:
 
     async def receive(self, decoder: "msgspec.json.Decoder[Any]") -> Any:
         """Return the client's next message, or None when it is gone. Raises RealtimeError for what is no message, or after a time-out."""
+        patience = self._patience()
         try:
-            async with asyncio.timeout(self._patience()):
-                message = await self.websocket.receive()
+            message = await self.websocket.receive() if patience is None else await asyncio.wait_for(self.websocket.receive(), patience)
         except TimeoutError as error:
             raise self._out_of_time() from error
         if message.type is not WSMsgType.TEXT:
@@ -65,6 +65,8 @@ class Socket:
     def _patience(self) -> float | None:
         """Return how many seconds the next message may take."""
         dialect = self.call.simulator.dialect
+        if dialect.idle_timeout_ms is None and dialect.max_duration_ms is None:
+            return None
         patience = [] if dialect.idle_timeout_ms is None else [dialect.idle_timeout_ms / 1000]
         if dialect.max_duration_ms is not None:
             patience.append(max(0.0, self._opened + dialect.max_duration_ms / 1000 - asyncio.get_running_loop().time()))
