@@ -45,7 +45,9 @@ FROM ${BASE} AS production
 # Some bases come without the standard library's byte code.
 RUN test -e "$(python3 -B -c 'import argparse; print(argparse.__cached__)')" \
  || python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "$(python3 -c 'import argparse, pathlib; print(pathlib.Path(argparse.__file__).parent)')"
+# The user has no entry in /etc/passwd: LOGNAME and HOME stand in for it.
 ENV PATH=/opt/mistral-voice/bin:/usr/local/bin:/usr/bin:/bin \
+    LOGNAME=mistral-voice \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

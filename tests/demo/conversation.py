@@ -62,7 +62,7 @@ def ask(cluster: NodeCluster, question: Path, reply: Path, token_file: Path) -> 
     token_file.write_bytes(base64.b64decode(secret["data"]["token"]))
     with port_forward(cluster, f"service/{INTEGRATION}-voice", url.port or 80) as port:
         argv = [sys.executable, "-m", "mistral_voice.cli.main", "talk"]
-        argv += ["--url", f"ws://127.0.0.1:{port}{url.path}", "--token-file", str(token_file), str(question), "--output", str(reply)]
+        argv += ["--url", f"ws://127.0.0.1:{port}{url.path}", "--token-file", str(token_file), "--in", str(question), "--out", str(reply)]
         result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TALK_SECONDS)
     if result.returncode != 0:
         raise failure("get a spoken answer", argv, result.returncode, (result.stdout + result.stderr).splitlines())

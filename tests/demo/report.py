@@ -11,7 +11,7 @@ What to try next, after `. .demo/env`:
 
   Talk to it:
     kubectl -n {TEAM} port-forward service/{INTEGRATION}-voice 8080 &
-    mistral-voice talk --url ws://127.0.0.1:8080/v1/realtime --token-file .demo/token .demo/question.wav --output .demo/reply.wav
+    mistral-voice talk --url ws://127.0.0.1:8080/v1/realtime --token-file .demo/token --in .demo/question.wav --out .demo/reply.wav
   The token, as clients get it:
     kubectl -n {TEAM} get secret {INTEGRATION}-voice-token -o jsonpath='{{.data.token}}' | base64 -d
   With OpenAI's Python client, unchanged:

@@ -10,6 +10,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Progress
 
 _POLL_SECONDS = 0.5
+_HOPELESS_RESTARTS = 4
 
 
 def wait_until(progress: Progress, title: str, missing: Callable[[], str | None], timeout_seconds: float) -> None:
@@ -35,7 +36,7 @@ def get(cluster: NodeCluster, *arguments: str) -> dict[str, Any]:
 
 
 def deployment_missing(cluster: NodeCluster, namespace: str, name: str) -> str | None:
-    """Return what a Deployment lacks to have a pod of its newest template, or None."""
+    """Return what a Deployment lacks to have a pod of its newest template, or None. Raises ClusterError if it won't get one."""
     deployment = get(cluster, "--namespace", namespace, "deployment", name)
     if not deployment:
         return f"There is no deployment {namespace}/{name} yet."
@@ -70,14 +71,14 @@ def _pods_missing(cluster: NodeCluster, namespace: str, selector: str) -> str:
     pods = get(cluster, "--namespace", namespace, "pods", "--selector", selector).get("items", [])
     if not pods:
         return "There is no pod yet."
-    states = []
-    for pod in pods:
-        containers = pod.get("status", {}).get("containerStatuses", [])
-        waiting = [state for container in containers if (state := container.get("state", {}).get("waiting"))]
-        if waiting:
-            states.append(f"{waiting[0].get('reason', '')} {waiting[0].get('message', '')}".strip())
-        elif not all(container.get("ready") for container in containers):
-            states.append("started, not ready yet")
-        else:
-            states.append(str(pod.get("status", {}).get("phase", "unknown")).lower())
-    return f"Pods: {'; '.join(states)}."
+    # During a roll-out the older pods' trouble is about to go with them.
+    newest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+    containers = newest.get("status", {}).get("containerStatuses", [])
+    for container in containers:
+        if not container.get("ready") and container.get("restartCount", 0) >= _HOPELESS_RESTARTS:
+            raise ClusterError(f"The pod {namespace}/{newest['metadata']['name']} ends again and again.")
+        if waiting := container.get("state", {}).get("waiting"):
+            return f"Its newest pod: {waiting.get('reason', '')} {waiting.get('message', '')}".strip()
+    if containers and not all(container.get("ready") for container in containers):
+        return "Its newest pod has started and is not ready yet."
+    return f"Its newest pod: {newest.get('status', {}).get('phase', 'unknown').lower()}."
