@@ -79,7 +79,7 @@ class KindClusters:
             tools = find_tools(record.provider, self._binaries, self._environ)
             argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", name, "--kubeconfig", record.kubeconfig]
             run(argv, what=f"remove the cluster {name}", env=self._environment(record), timeout_seconds=120)
-            self._remove_network(record)
+            self._remove_volumes_and_network(record)
             self._forget(record)
 
     def load(self, name: str, archive: Path) -> None:
@@ -176,16 +176,17 @@ class KindClusters:
             "KIND_EXPERIMENTAL_DOCKER_NETWORK": network_name(record.name),
         }
 
-    def _remove_network(self, record: Record) -> None:
+    def _remove_volumes_and_network(self, record: Record) -> None:
         if record.provider is Provider.PODMAN:
-            self._podman().remove_network(network_name(record.name))
+            podman = self._podman()
+            # One whose creation was cut short has no container yet with which kind would find it.
+            podman.remove_volumes(f"{record.name}-control-plane")
+            podman.remove_network(network_name(record.name))
         elif record.provider is Provider.DOCKER:
-            run(
-                ["docker", "network", "rm", network_name(record.name)],
-                what="remove the cluster's network",
-                env=self._environ,
-                timeout_seconds=60,
-            )
+            docker_network, what = ["docker", "network"], "remove the cluster's network"
+            present = run([*docker_network, "ls", "--format", "{{.Name}}"], what=what, env=self._environ, timeout_seconds=60).split()
+            if network_name(record.name) in present:
+                run([*docker_network, "rm", network_name(record.name)], what=what, env=self._environ, timeout_seconds=60)
 
     def _is_answering(self, name: str) -> bool:
         record = self._record(name)

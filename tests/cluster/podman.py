@@ -77,6 +77,11 @@ class Podman:
         self._succeeds("network", "rm", "--force", name)
         shutil.rmtree(Path("/var/lib/cni/networks") / name, ignore_errors=True)
 
+    def remove_volumes(self, label: str) -> None:
+        """Remove the volumes with a label; kind marks a node's volume with the node's name."""
+        for name in self.run("list volumes", "volume", "ls", "--quiet", "--filter", f"label={label}").split():
+            self._succeeds("volume", "rm", "--force", name)
+
     def _succeeds(self, *arguments: str) -> bool:
         try:
             self.run("ask podman", *arguments)
