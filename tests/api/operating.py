@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ import trustme
 
 from mistral_voice.contract.names import API_VERSION, KIND
 from mistral_voice.controller.streams import INTEGRATION
+from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import AlreadyExists, NotFound
 from mistral_voice.kube.objects import KubeObject
-from mistral_voice.kube.resources import DEPLOYMENT, SECRET, Resource
+from mistral_voice.kube.resources import DEPLOYMENT, NAMESPACE, SECRET, Resource
 from tests.cluster import ApiServer
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import SimulatorHandle, running_simulator
@@ -79,8 +81,9 @@ class Operating:
             body = await self.integration(name)
             seen["status"] = body.get("status")
             for condition in body.get("status", {}).get("conditions", ()):
-                if condition["type"] == kind and condition["status"] == status:
-                    return condition if condition["observedGeneration"] == body["metadata"]["generation"] else None
+                found: dict[str, Any] = condition
+                if found["type"] == kind and found["status"] == status:
+                    return found if found["observedGeneration"] == body["metadata"]["generation"] else None
             return None
 
         try:
@@ -169,23 +172,40 @@ class Operating:
         """Stop the operator and run another in its place while the context lasts."""
         await self.operator.stop()
         former = self.operator
-        async with running_operator(
-            self.cluster.kubeconfig, self.folder, identity="operator-1", lease_namespace=self.namespace, **self.settings
-        ) as operator:
+        async with running_operator(self.cluster.kubeconfig, self.folder, identity="operator-1", **self.settings) as operator:
             self.operator = operator
             yield operator
         self.operator = former
 
 
+@dataclass
+class Operation:
+    """One operator for all namespaces of a cluster, and one simulated Mistral. Tests take a namespace of it each."""
+
+    cluster: ApiServer
+    client: Client
+    folder: Path
+    mistral: SimulatorHandle
+    operator: OperatorProcess
+    settings: dict[str, Any] = field(repr=False)
+
+    async def in_new_namespace(self) -> Operating:
+        """Make a namespace and return the hands for it. Nothing removes it: the API server goes with the run."""
+        name = f"t-{secrets.token_hex(5)}"
+        await self.client.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return Operating(self.cluster, self.client, name, self.folder, self.mistral, self.operator, self.settings)
+
+
 @contextlib.asynccontextmanager
-async def operating(cluster: ApiServer, client: Client, namespace: str, folder: Path, **settings: Any) -> AsyncIterator[Operating]:
-    """Run an operator and a simulated Mistral for one namespace while the context lasts."""
+async def operation(cluster: ApiServer, folder: Path, **settings: Any) -> AsyncIterator[Operation]:
+    """Run an operator and a simulated Mistral while the context lasts; `settings` are those of `operator.yaml`."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
-    async with running_simulator(tls=tls) as mistral:
+    lease = {"leaseName": f"operator-{secrets.token_hex(4)}"}
+    async with running_simulator(tls=tls) as mistral, Client(await load_access(cluster.kubeconfig)) as client:
         endpoint = {"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}
-        whole = {"endpoints": [endpoint], "watchNamespaces": [namespace], "defaultVoice": "voice_478", **settings}
-        async with running_operator(cluster.kubeconfig, folder, lease_namespace=namespace, **whole) as operator:
-            yield Operating(cluster, client, namespace, folder, mistral, operator, whole)
+        whole = {"endpoints": [endpoint], "defaultVoice": "voice_478", "leaderElection": lease, **settings}
+        async with running_operator(cluster.kubeconfig, folder, **whole) as operator:
+            yield Operation(cluster, client, folder, mistral, operator, whole)

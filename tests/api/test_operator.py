@@ -3,15 +3,13 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import NotFound
-from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -22,15 +20,22 @@ from mistral_voice.kube.resources import (
     SERVICE_ACCOUNT,
     Resource,
 )
-from tests.api.operating import CANARY, Operating, operating
+from tests.api.operating import CANARY, Operating, Operation, operation
 from tests.cluster import ApiServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def world(cluster: ApiServer, client: Client, namespace: str, tmp_path: Path) -> AsyncIterator[Operating]:
-    async with operating(cluster, client, namespace, tmp_path) as world:
-        yield world
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(cluster: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Operation]:
+    async with operation(cluster, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(running: Operation) -> Operating:
+    return await running.in_new_namespace()
 
 
 async def test_one_resource_becomes_its_children_and_a_status(world: Operating) -> None:
@@ -67,16 +72,6 @@ async def test_a_ready_deployment_makes_the_integration_ready(world: Operating) 
     assert endpoint == {"type": "Internal", "url": f"ws://support-voice.{world.namespace}.svc.cluster.local:8080/v1/realtime"}
 
 
-async def test_a_second_visit_writes_nothing(world: Operating) -> None:
-    await world.put_key()
-    await world.apply("support")
-    await world.condition("support", "Healthy", "True")
-    before = await world.versions("support")
-    async with world.operator_restarted():
-        await eventually(world.visits, "a visit after the restart")
-        assert await world.versions("support") == before
-
-
 async def test_a_missing_secret_is_told_and_heals_when_it_comes(world: Operating) -> None:
     await world.apply("support")
     condition = await world.condition("support", "CredentialResolved", "False")
@@ -98,9 +93,6 @@ async def test_a_wrong_key_is_unhealthy_at_once_and_the_right_one_heals(world: O
     assert (await world.integration("support"))["status"]["credential"]["validationStatus"] == "invalid"
     await world.put_key()
     await world.condition("support", "Healthy", "True")
-
-
-Fault = tuple[str, Callable[[KubeObject], None]]
 
 
 async def test_a_foreign_object_of_a_childs_name_is_left_alone(world: Operating) -> None:
