@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from mistral_voice.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
 from mistral_voice.kube.managed_fields import FieldSet, FieldSets, upgraded
 from mistral_voice.kube.objects import KubeObject, ObjectKey, key_of
 from mistral_voice.kube.observed import Marks, Observed, ObservedWorkload, Reader
@@ -19,7 +20,7 @@ from mistral_voice.kube.ownership import Owner, is_owned, missing_parts, name_ta
 from mistral_voice.kube.resources import SECRET, Resource
 
 _MAX_ROUNDS: Final = 4
-_MAX_LEARNED: Final = 256
+_MAX_CHECKED: Final = 256
 _LONGEST_SENTENCE: Final = 1000
 _FINAL: Final = frozenset({400, 422})
 """Answers that stay the same until the object or the cluster's rules change."""
@@ -85,13 +86,13 @@ def desired_hash(body: KubeObject) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A wanted object with our marks on it, and the fields that are ours once it is applied."""
+    """A wanted object with our marks on it."""
 
     resource: Resource
     key: ObjectKey
     body: KubeObject
     hash: str
-    fields: FieldSet
+    owner_uid: str
 
 
 class Applier:
@@ -108,6 +109,7 @@ class Applier:
         self._reader = Reader(fields, marks)
         self._notice = notice or _NoNotice()
         self._learned: dict[FieldSet, FieldSet] = {}
+        self._checked: set[tuple[Resource, FieldSet]] = set()
 
     async def ensure(self, resource: Resource, desired: KubeObject, owner: Owner, observed: Observed | None) -> Outcome:
         """Make the object if it is missing, apply it if it differs, and leave it alone if it doesn't or isn't ours.
@@ -120,12 +122,12 @@ class Applier:
             try:
                 return await self._bring_about(wanted, owner, observed)
             except ApiError as error:
-                if _is_out_of_date(error) and attempt < _MAX_ROUNDS:
-                    observed = await self._read(wanted)
-                elif error.status in _FINAL:
+                out_of_date = _is_out_of_date(error)
+                if error.status in _FINAL and not out_of_date:
                     return Outcome(Action.REFUSED, resource, wanted.key, _refusal(wanted, error, exists=observed is not None), observed)
-                else:
+                if not out_of_date or attempt == _MAX_ROUNDS:
                     raise
+                observed = await self._read(wanted)
         raise AssertionError("the last attempt returns or raises")
 
     async def _bring_about(self, wanted: _Wanted, owner: Owner, observed: Observed | None) -> Outcome:
@@ -144,7 +146,7 @@ class Applier:
         wanted_hash = desired_hash(body)
         metadata = body["metadata"]
         metadata["annotations"] = {**metadata.get("annotations", {}), self._marks.hash_annotation: wanted_hash}
-        return _Wanted(resource, key_of(body), body, wanted_hash, self._fields.expected(resource, body, owner.uid))
+        return _Wanted(resource, key_of(body), body, wanted_hash, owner.uid)
 
     def _marked(self, desired: KubeObject, owner: Owner) -> KubeObject:
         marks, metadata = self._marks, desired["metadata"]
@@ -159,53 +161,60 @@ class Applier:
         """
         if observed.desired_hash != wanted.hash:
             return False
-        if observed.updated is None:
-            return observed.applied is not None and observed.applied in {wanted.fields, self._learned.get(wanted.fields)}
-        return observed.applied is None and (wanted.fields <= observed.updated or observed.updated == self._learned.get(wanted.fields))
+        if observed.intact_for != wanted.hash and self._has_all_fields(wanted, observed):
+            # Working out the fields takes time, and the answer holds as long as this record does.
+            force_setattr(observed, "intact_for", observed.desired_hash)
+        return observed.intact_for == wanted.hash
 
-    def _learn(self, wanted: _Wanted, actual: FieldSet, missing: list[str]) -> None:
+    def _has_all_fields(self, wanted: _Wanted, observed: Observed) -> bool:
+        fields = self._fields.expected(wanted.resource, wanted.body, wanted.owner_uid)
+        if observed.updated is None:
+            return observed.applied is not None and observed.applied in {fields, self._learned.get(fields)}
+        return observed.applied is None and (fields <= observed.updated or observed.updated == self._learned.get(fields))
+
+    def _learn(self, wanted: _Wanted, written: Observed) -> None:
         """Accept what the server makes of this shape of object where its schema isn't as we know it: else we would write for ever."""
-        if len(self._learned) < _MAX_LEARNED:
-            self._learned[wanted.fields] = actual
-        _log.warning(
-            "The API server keeps other fields of a %s than expected.",
-            wanted.resource.kind,
-            extra={"object": str(wanted.key), "fields": missing},
-        )
+        actual = written.applied or written.updated
+        if actual is None or (wanted.resource, actual) in self._checked or len(self._checked) >= _MAX_CHECKED:
+            return
+        self._checked.add((wanted.resource, actual))
+        if not self._has_all_fields(wanted, written):
+            fields = self._fields.expected(wanted.resource, wanted.body, wanted.owner_uid)
+            self._learned[fields] = actual
+            details = {"object": str(wanted.key), "missing": fields.minus(actual), "more": actual.minus(fields) if written.applied else []}
+            _log.warning("The API server keeps other fields of a %s than expected.", wanted.resource.kind, extra=details)
 
     async def _create(self, wanted: _Wanted) -> Outcome:
-        metadata_only = self._reader.metadata_only(wanted.resource)
-        manager = self._marks.field_manager
-        written = await self._written(
-            wanted,
-            self._client.create(wanted.resource, wanted.key.namespace, wanted.body, field_manager=manager, metadata_only=metadata_only),
+        metadata_only, manager = self._reader.metadata_only(wanted.resource), self._marks.field_manager
+        request = self._client.create_json(
+            wanted.resource, wanted.key.namespace, wanted.body, field_manager=manager, metadata_only=metadata_only
         )
-        if written.updated is not None and not wanted.fields <= written.updated:
-            self._learn(wanted, written.updated, wanted.fields.minus(written.updated))
+        written = await self._written(wanted, request)
+        self._learn(wanted, written)
         return Outcome(Action.CREATED, wanted.resource, wanted.key, observed=written)
 
     async def _apply(self, wanted: _Wanted, observed: Observed) -> Outcome:
         written = await self._written(wanted, self._upgrade_and_apply(wanted, observed))
-        if written.applied is not None and written.applied != wanted.fields:
-            differing = wanted.fields.minus(written.applied) + written.applied.minus(wanted.fields)
-            self._learn(wanted, written.applied, differing)
+        self._learn(wanted, written)
         return Outcome(Action.APPLIED, wanted.resource, wanted.key, observed=written)
 
-    async def _written(self, wanted: _Wanted, write: Awaitable[KubeObject]) -> Observed:
+    async def _written(self, wanted: _Wanted, write: Awaitable[bytes]) -> Observed:
         written = None
         self._notice.begin_write(wanted.resource, wanted.key)
         try:
-            written = self._reader.read(wanted.resource, _encode(await write))
+            written = self._reader.read(wanted.resource, await write)
+        except msgspec.DecodeError as error:
+            raise Unreachable(f"What answered was not the API server: {wanted.resource.kind} {wanted.key}.") from error
         finally:
             self._notice.end_write(wanted.resource, wanted.key, written)
         return written
 
-    async def _upgrade_and_apply(self, wanted: _Wanted, observed: Observed) -> KubeObject:
+    async def _upgrade_and_apply(self, wanted: _Wanted, observed: Observed) -> bytes:
         if observed.updated is not None:
             await self._upgrade(wanted, observed)
         # The UID keeps an apply from making an object anew that is gone: creation is a POST, which sees whose the name is.
         body = {**wanted.body, "metadata": {**wanted.body["metadata"], "uid": observed.uid}}
-        return await self._client.apply(
+        answer = await self._client.apply(
             wanted.resource,
             wanted.key.namespace,
             wanted.key.name,
@@ -214,6 +223,7 @@ class Applier:
             force=True,
             metadata_only=self._reader.metadata_only(wanted.resource),
         )
+        return _encode(answer)
 
     async def _upgrade(self, wanted: _Wanted, observed: Observed) -> None:
         """Turn the `Update` entry that a POST left into our `Apply` entry. If the object is gone or another, the apply will say so."""

@@ -152,6 +152,13 @@ class Client:
         call = Call("create", "POST", resource, namespace, None, None, query, _encode(body), accept=accept, timeout_seconds=timeout_seconds)
         return await self._send(call)
 
+    async def create_json(
+        self, resource: Resource, namespace: str | None, body: KubeObject, *, field_manager: str, metadata_only: bool = False
+    ) -> bytes:
+        """Make a new object as `create` does, and return the answer undecoded."""
+        query, accept = _managed_by(field_manager), _METADATA if metadata_only else JSON
+        return await self._transport.request(Call("create", "POST", resource, namespace, None, None, query, _encode(body), accept=accept))
+
     async def apply(
         self,
         resource: Resource,

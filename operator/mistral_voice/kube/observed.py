@@ -28,7 +28,8 @@ class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An object as its metadata shows it.
 
     `controller_uid` is the UID in its controller reference, `labelled_uid` the one in our label (each empty if there is none).
-    `desired_hash` is our annotation. `applied` and `updated` are the field sets of our `Apply` and `Update` entries.
+    `desired_hash` is our annotation. `applied` and `updated` are the field sets of our `Apply` and `Update` entries. `intact_for` is the
+    applier's note: the hash of the wanted object that it found this one to match.
     """
 
     namespace: str
@@ -42,6 +43,7 @@ class Observed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     applied: FieldSet | None = None
     updated: FieldSet | None = None
     deleting: bool = False
+    intact_for: str = ""
 
     @property
     def key(self) -> ObjectKey:
