@@ -71,7 +71,9 @@ def _roles(messages: Sequence[Message]) -> Refusal | None:
 
 
 def _first_message(messages: Sequence[Message]) -> Refusal | None:
-    if len(messages) == 1 and messages[0].role not in ("user", "system"):
+    first = messages[0]
+    # A list may begin with what an assistant said, but not in the middle of a tool call.
+    if (len(messages) == 1 and first.role == "assistant") or first.role == "tool" or first.tool_calls:
         return _order("Conversation must start with a user message or system message")
     return None
 

@@ -60,6 +60,8 @@ def test_legal_lists_pass(messages: list[dict[str, Any]]) -> None:
         ([], "3230"),
         ([SYSTEM], "3230"),
         ([ASSISTANT], "3230"),
+        ([call("abcDEF123"), result("abcDEF123")], "3230"),
+        ([result("abcDEF123"), USER], "3230"),
         ([USER, ASSISTANT], "3230"),
         ([USER, SYSTEM], "3230"),
         ([USER, ASSISTANT, SYSTEM], "3230"),
