@@ -83,11 +83,11 @@ class Operating:
             for condition in body.get("status", {}).get("conditions", ()):
                 found: dict[str, Any] = condition
                 if found["type"] == kind and found["status"] == status:
-                    return found if found["observedGeneration"] == body["metadata"]["generation"] else None
+                    return found if found.get("observedGeneration") == body["metadata"]["generation"] else None
             return None
 
         try:
-            found = await eventually(reached, f"{kind}={status} of {name}", timeout_seconds, 0.05)
+            found: dict[str, Any] | None = await eventually(reached, f"{kind}={status} of {name}", timeout_seconds, 0.05)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(seen, indent=1)}\n{self.operator.log[-3000:]}") from None
         assert found is not None

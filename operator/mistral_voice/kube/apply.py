@@ -12,7 +12,9 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
+from mistral_voice.kube.displaced import restoring_patch
+from mistral_voice.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound, Unreachable
+from mistral_voice.kube.list_types import structure_of
 from mistral_voice.kube.managed_fields import FieldSet, FieldSets, upgraded
 from mistral_voice.kube.objects import KubeObject, ObjectKey, key_of
 from mistral_voice.kube.observed import Marks, Observed, ObservedWorkload, Reader
@@ -118,11 +120,14 @@ class Applier:
         an object that changes faster than it can be read) and `Unreachable`.
         """
         wanted = self._wanted(resource, desired, owner)
+        restored = False
         for attempt in range(1, _MAX_ROUNDS + 1):
             try:
                 return await self._bring_about(wanted, owner, observed)
             except ApiError as error:
                 out_of_date = _is_out_of_date(error)
+                if error.status in _FINAL and not restored and await self._restore_lists(wanted, owner, observed):
+                    restored, out_of_date = True, True
                 if error.status in _FINAL and not out_of_date:
                     return Outcome(Action.REFUSED, resource, wanted.key, _refusal(wanted, error, exists=observed is not None), observed)
                 if not out_of_date or attempt == _MAX_ROUNDS:
@@ -240,6 +245,20 @@ class Applier:
             {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
         ]
         await self._client.json_patch(resource, key.namespace, key.name, operations, metadata_only=True)
+
+    async def _restore_lists(self, wanted: _Wanted, owner: Owner, observed: Observed | None) -> bool:
+        """Put back lists whose items somebody displaced. Return whether there were any."""
+        if observed is None or not is_owned(observed, owner):
+            return False
+        resource, key = wanted.resource, wanted.key
+        try:
+            present = await self._client.get(resource, key.namespace, key.name)
+            patch = restoring_patch(structure_of(resource), wanted.body, present) if present["metadata"]["uid"] == observed.uid else []
+            if patch:
+                await self._client.json_patch(resource, key.namespace, key.name, patch, field_manager=self._marks.field_manager)
+        except (NotFound, Conflict, Invalid):
+            return False
+        return bool(patch)
 
     async def _read(self, wanted: _Wanted) -> Observed | None:
         resource, key = wanted.resource, wanted.key

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from mistral_voice.kube import resources
 from mistral_voice.kube.resources import Resource
+
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +109,9 @@ STRUCTURES: Final[Mapping[Resource, Structure]] = {
 def structure_of(resource: Resource) -> Structure:
     """Return the structure of a kind; one that isn't named here has only the metadata's."""
     return STRUCTURES.get(resource) or _kind()
+
+
+def item_key(item: Mapping[str, Any], keys: Mapping[str, Any]) -> str:
+    """Return what tells an item of a list apart, in the form of `fieldsV1`, for example `k:{"name":"gateway"}`."""
+    present = {key: item.get(key, default) for key, default in keys.items()}
+    return f"k:{_encode_sorted({key: value for key, value in present.items() if value is not None}).decode()}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mistral_voice.kube.list_types import GRANULAR, Structure, structure_of
+from mistral_voice.kube.list_types import GRANULAR, Structure, item_key, structure_of
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import Resource
 
@@ -114,18 +114,13 @@ def _applied(value: Mapping[str, Any], structure: Structure) -> dict[str, Any]:
         elif isinstance(inner, list) and shape.is_set:
             children = {f"v:{_encode(item).decode()}": {} for item in inner}
         elif isinstance(inner, list) and shape.keys is not None:
-            children = {_item_key(item, shape.keys): {} if shape.atomic else {".": {}, **_applied(item, shape)} for item in inner}
+            children = {item_key(item, shape.keys): {} if shape.atomic else {".": {}, **_applied(item, shape)} for item in inner}
         else:
             tree[f"f:{name}"] = {}
             continue
         if children:
             tree[f"f:{name}"] = children
     return tree
-
-
-def _item_key(item: Mapping[str, Any], keys: Mapping[str, Any]) -> str:
-    present = {key: item.get(key, default) for key, default in keys.items()}
-    return f"k:{_encode_sorted({key: value for key, value in present.items() if value is not None}).decode()}"
 
 
 def upgraded(entries: Sequence[KubeObject], manager: str) -> list[KubeObject] | None:
