@@ -13,13 +13,15 @@ def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
     """Return the series of one integration. A check whose outcome is not known yet has none."""
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     health = known.health
+    ready = conditions.get(ConditionType.READY, {})
     failed = health.verdict is Verdict.UNHEALTHY and health.code is not None
     return IntegrationFigures(
         namespace=known.namespace,
         integration=known.name,
         mode=known.spec.mode.value if known.spec is not None else "",
         model=known.spec.config.model if known.spec is not None else "",
-        ready=conditions.get(ConditionType.READY, {}).get("status") == "True",
+        ready=ready.get("status") == "True",
+        ready_reason="" if ready.get("status") == "True" else ready.get("reason", ""),
         probe_success=None if health.verdict is Verdict.UNKNOWN else health.verdict is Verdict.HEALTHY,
         probe_reason=health.code.value if failed and health.code is not None else "",
         probe_duration_seconds=health.last.latency_ms / 1000 if health.last is not None else None,

@@ -78,13 +78,14 @@ class QueueMetrics:
 
 @dataclass(frozen=True)
 class IntegrationFigures:
-    """What is exported of one integration. `probe_reason` is the cause of a failed check, else empty; times are Unix seconds."""
+    """What is exported of one integration. `ready_reason` says why it is not ready, `probe_reason` why its check failed; times are Unix seconds."""
 
     namespace: str
     integration: str
     mode: str
     model: str
     ready: bool
+    ready_reason: str = ""
     probe_success: bool | None = None
     probe_reason: str = ""
     probe_duration_seconds: float | None = None
@@ -93,7 +94,7 @@ class IntegrationFigures:
 
 _FAMILIES: Final = (
     ("mistral_voice_integration_info", "Integrations, by mode and model."),
-    ("mistral_voice_integration_ready", "1 if the integration is ready, else 0."),
+    ("mistral_voice_integration_ready", "1 if the integration is ready, else 0 with its reason."),
     ("mistral_voice_probe_success", "1 if the last health check succeeded, else 0 with its cause."),
     ("mistral_voice_probe_duration_seconds", "How long the last health check took."),
     ("mistral_voice_probe_last_success_timestamp_seconds", "When a health check last succeeded, as Unix time."),
@@ -113,7 +114,7 @@ class IntegrationSeries:
         success = None if figures.probe_success is None else int(figures.probe_success)
         values: tuple[tuple[str, float | None], ...] = (
             (f'{labels},model="{_escaped(figures.model)}"', 1),
-            (labels, int(figures.ready)),
+            (f'{labels},reason="{_escaped(figures.ready_reason)}"', int(figures.ready)),
             (f'{labels},reason="{_escaped(figures.probe_reason)}"', success),
             (labels, figures.probe_duration_seconds),
             (labels, figures.probe_last_success_timestamp_seconds),

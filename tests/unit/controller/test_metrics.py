@@ -13,10 +13,12 @@ def samples(series: IntegrationSeries) -> dict[tuple[str, str, str], float]:
 
 def test_an_integration_has_at_most_five_series_that_prometheus_can_read() -> None:
     series = IntegrationSeries()
-    series.set(IntegrationFigures("team", "support", "byok", "mistral-medium-latest", False, False, "Unauthorized", 0.25, 1000.0))
+    series.set(
+        IntegrationFigures("team", "support", "byok", "mistral-medium-latest", False, "Unauthorized", False, "Unauthorized", 0.25, 1000.0)
+    )
     assert samples(series) == {
         ("mistral_voice_integration_info", "support", "mistral-medium-latest"): 1,
-        ("mistral_voice_integration_ready", "support", ""): 0,
+        ("mistral_voice_integration_ready", "support", "Unauthorized"): 0,
         ("mistral_voice_probe_success", "support", "Unauthorized"): 0,
         ("mistral_voice_probe_duration_seconds", "support", ""): 0.25,
         ("mistral_voice_probe_last_success_timestamp_seconds", "support", ""): 1000,
@@ -25,7 +27,7 @@ def test_an_integration_has_at_most_five_series_that_prometheus_can_read() -> No
 
 def test_what_is_not_known_yet_has_no_series() -> None:
     series = IntegrationSeries()
-    series.set(IntegrationFigures("team", "support", "byok", "m", True, True, "", 0.1, 1.0))
+    series.set(IntegrationFigures("team", "support", "byok", "m", True, "", True, "", 0.1, 1.0))
     series.set(IntegrationFigures("team", "support", "byok", "m", True))
     assert {name for name, _, _ in samples(series)} == {"mistral_voice_integration_info", "mistral_voice_integration_ready"}
 
