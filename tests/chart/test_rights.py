@@ -9,8 +9,8 @@ from tests.chart.rendering import NAME, NAMESPACE, NARROW, Helm, of_kind, one
 CHILD = frozenset({"get", "list", "watch", "create", "patch", "delete"})
 RIGHTS = {
     # The resource itself: watched; finalizers for owner references that block deletion.
-    "voice.contractspec.io/mistralvoiceintegrations": {"get", "list", "watch", "patch"},
-    "voice.contractspec.io/mistralvoiceintegrations/status": {"get", "update", "patch"},
+    "voice.contractspec.io/mistralvoiceintegrations": {"get", "list", "watch"},
+    "voice.contractspec.io/mistralvoiceintegrations/status": {"update"},
     "voice.contractspec.io/mistralvoiceintegrations/finalizers": {"update"},
     # A tenant's key is read by name; the client token is made. Never listed, never watched.
     "/secrets": {"get", "create", "patch", "delete"},
@@ -26,7 +26,6 @@ RIGHTS = {
     "gateway.networking.k8s.io/httproutes": CHILD,
     # Why a roll-out is stuck.
     "/pods": {"list"},
-    "apps/replicasets": {"list"},
     # What changed, for people.
     "events.k8s.io/events": {"create", "patch"},
 }
@@ -71,7 +70,7 @@ def test_the_lease_is_the_only_one_that_the_operator_may_change(helm: Helm) -> N
     assert role["metadata"]["namespace"] == NAMESPACE
     assert role["rules"] == [
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["mine"], "verbs": ["get", "update", "patch"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["mine"], "verbs": ["get", "update", "watch"]},
     ]
 
 

@@ -34,8 +34,9 @@ def health_app(
         return answer(not_ready_because())
 
     async def metrics(_: web.Request) -> web.Response:
-        body = generate_latest(registry) + further_series()
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        # First, since it may also refresh what the registry holds.
+        further = further_series()
+        return web.Response(body=generate_latest(registry) + further, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])

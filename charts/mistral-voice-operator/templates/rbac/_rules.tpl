@@ -5,10 +5,10 @@ Secrets: `get` for a tenant's key, the rest for the client token alone, as the a
 {{- define "operator.rules" -}}
 - apiGroups: [voice.contractspec.io]
   resources: [mistralvoiceintegrations]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
 - apiGroups: [voice.contractspec.io]
   resources: [mistralvoiceintegrations/status]
-  verbs: [get, update, patch]
+  verbs: [update]
 # An owner reference with blockOwnerDeletion needs it where OwnerReferencesPermissionEnforcement runs.
 - apiGroups: [voice.contractspec.io]
   resources: [mistralvoiceintegrations/finalizers]
@@ -37,9 +37,6 @@ Secrets: `get` for a tenant's key, the rest for the client token alone, as the a
 # Why a roll-out is stuck: read only when one is.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
-- apiGroups: [apps]
-  resources: [replicasets]
   verbs: [list]
 - apiGroups: [events.k8s.io]
   resources: [events]
