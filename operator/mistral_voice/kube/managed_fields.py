@@ -4,7 +4,7 @@ A field set is what an entry's `fieldsV1` spells out: https://github.com/kuberne
 nearly all the same set, so sets are interned and an object's record only points at its own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -156,17 +156,3 @@ def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         elif inner:
             union[element] = _union(mine, inner)
     return union
-
-
-def managers_of(entries: Iterable[KubeObject], path: Sequence[str]) -> list[str]:
-    """Return who manages the field at a path such as `("f:spec", "f:replicas")`, by whatever subresource."""
-    return [entry.get("manager", "") for entry in entries if _has(entry.get("fieldsV1", {}), path)]
-
-
-def _has(fields: Mapping[str, Any], path: Sequence[str]) -> bool:
-    node: Any = fields
-    for element in path:
-        if element not in node:
-            return False
-        node = node[element]
-    return not node or "." in node

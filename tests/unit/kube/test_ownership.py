@@ -1,0 +1,46 @@
+from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.kube.observed import Observed
+from mistral_voice.kube.ownership import Owner, is_owned, missing_parts, name_taken
+from mistral_voice.kube.resources import CONFIG_MAP
+
+OWNER = Owner("example.com/v1", "Thing", "n", "owner", "u-1")
+
+
+def _observed(controller_uid: str, labelled_uid: str) -> Observed:
+    return Observed(namespace="n", name="x", uid="u", resource_version="1", controller_uid=controller_uid, labelled_uid=labelled_uid)
+
+
+def test_the_controller_decides_and_our_label_only_where_there_is_none() -> None:
+    assert is_owned(_observed("u-1", ""), OWNER)
+    assert is_owned(_observed("", "u-1"), OWNER)
+    assert not is_owned(_observed("u-2", "u-1"), OWNER)
+    assert not is_owned(_observed("", ""), OWNER)
+
+
+def test_whose_a_taken_name_is_is_said_as_far_as_it_is_known() -> None:
+    key = ObjectKey("n", "x")
+    ours, theirs = OWNER.reference(), {"kind": "Deployment", "name": "d", "controller": True}
+    assert "belongs to Deployment d." in name_taken(CONFIG_MAP, key, {"ownerReferences": [{**ours, "controller": False}, theirs]})
+    assert "was made by helm and kubectl." in name_taken(CONFIG_MAP, key, {"managedFields": [{"manager": "kubectl"}, {"manager": "helm"}]})
+    assert "already exists and is not ours." in name_taken(CONFIG_MAP, key, {})
+
+
+def test_a_secret_gets_back_what_it_lacks_and_keeps_its_values_and_other_owners() -> None:
+    desired = {
+        "metadata": {"labels": {"a": "1"}, "ownerReferences": [OWNER.reference()]},
+        "data": {"token": "new", "more": "m"},
+        "stringData": {"plain": "p"},
+    }
+    other = {"kind": "Other", "uid": "u-9"}
+    present = {
+        "metadata": {"labels": {"a": "2", "b": "3"}, "ownerReferences": [other, {**OWNER.reference(), "controller": False}]},
+        "data": {"token": "kept"},
+    }
+    assert missing_parts(desired, present) == {
+        "metadata": {"labels": {"a": "1"}, "ownerReferences": [other, OWNER.reference()]},
+        "data": {"more": "m"},
+        "stringData": {"plain": "p"},
+    }
+    whole = {"metadata": desired["metadata"], "data": {"token": "kept", "more": "m", "plain": "p"}}
+    assert missing_parts(desired, whole) == {}
+    assert missing_parts(desired, {"metadata": desired["metadata"]}) == {"data": desired["data"], "stringData": desired["stringData"]}
