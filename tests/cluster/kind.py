@@ -16,7 +16,7 @@ from tests.cluster.packages import Packages
 from tests.cluster.podman import Podman
 from tests.cluster.progress import Progress
 from tests.cluster.provider import WISH, Provider, choose_provider
-from tests.cluster.tools import Tools, find_tools
+from tests.cluster.tools import Tools, find_kind, find_tools
 
 NODE_READY_SECONDS = 120
 DNS_READY_SECONDS = 180
@@ -76,8 +76,7 @@ class KindClusters:
         if record is None:
             return
         with self._progress.step(f"Removing the cluster {name}"):
-            tools = find_tools(record.provider, self._binaries, self._environ)
-            argv: list[str | Path] = [tools.kind, "delete", "cluster", "--name", name, "--kubeconfig", record.kubeconfig]
+            argv: list[str | Path] = [self._kind(record), "delete", "cluster", "--name", name, "--kubeconfig", record.kubeconfig]
             run(argv, what=f"remove the cluster {name}", env=self._environment(record), timeout_seconds=120)
             self._remove_volumes_and_network(record)
             self._forget(record)
@@ -95,9 +94,8 @@ class KindClusters:
             )
         if not archive.is_file():
             raise ClusterError(f"There is no image archive {archive}.")
-        tools = self.tools(name)
         with self._progress.step(f"Loading {archive.name} into the cluster {name}"):
-            argv: list[str | Path] = [tools.kind, "load", "image-archive", archive, "--name", name]
+            argv: list[str | Path] = [self._kind(record), "load", "image-archive", archive, "--name", name]
             run(argv, what=f"load {archive}", env=self._environment(record), timeout_seconds=600)
 
     def tools(self, name: str) -> Tools:
@@ -112,6 +110,8 @@ class KindClusters:
         return sorted(file.stem for file in self._records.glob("*.json"))
 
     def _create(self, record: Record) -> None:
+        if record.provider is Provider.PODMAN:
+            self._require_machine_for_podman()
         tools = find_tools(record.provider, self._binaries, self._environ)
         image = self._image(record.provider)
         self._remember(record)
@@ -152,7 +152,6 @@ class KindClusters:
         wished = self._environ.get("KIND_IMAGE")
         if provider is not Provider.PODMAN:
             return wished
-        self._require_machine_for_podman()
         podman = self._podman()
         podman.prepare()
         return wished or NodeImage(self._cache, podman, self._binaries, self._progress, self._environ).name()
@@ -163,6 +162,9 @@ class KindClusters:
         self._packages.require_engine()
         if not has_mount_rights():
             raise MissingPrerequisite("Without Docker a cluster's node runs in podman as root: start Docker, or run this again as root.")
+
+    def _kind(self, record: Record) -> Path:
+        return find_kind(record.provider, self._binaries, self._environ)
 
     def _podman(self) -> Podman:
         return Podman(self._cache.root / "podman", self._packages.podman_major(), self._environ)
@@ -202,7 +204,7 @@ class KindClusters:
     def _write_kubeconfig(self, name: str, kubeconfig: Path) -> None:
         record = self._record(name)
         assert record is not None
-        argv: list[str | Path] = [self.tools(name).kind, "export", "kubeconfig", "--name", name, "--kubeconfig", kubeconfig]
+        argv: list[str | Path] = [self._kind(record), "export", "kubeconfig", "--name", name, "--kubeconfig", kubeconfig]
         run(argv, what=f"write {kubeconfig}", env=self._environment(record), timeout_seconds=60)
 
     @property

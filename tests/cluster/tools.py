@@ -30,18 +30,26 @@ def find_tools(provider: Provider, binaries: Binaries, environ: Mapping[str, str
 
     With podman they are our own: the node's image is made of the same Kubernetes and the same kind, so they are there anyway.
     """
+    kind = find_kind(provider, binaries, environ)
     if provider is Provider.PODMAN:
         programs = binaries.kubernetes()
-        return Tools(binaries.kind(), programs / "kubectl", programs / "helm")
+        return Tools(kind, programs / "kubectl", programs / "helm")
     search = environ.get("PATH")
-    kind = _fitting("kind", ["version"], lambda version: version >= OLDEST_KIND, search)
     kubectl = _fitting("kubectl", ["version", "--client"], _fits_our_kubernetes, search)
     helm = _fitting("helm", ["version", "--short"], lambda version: version >= OLDEST_HELM, search)
     return Tools(
-        kind=kind or binaries.kind(),
+        kind=kind,
         kubectl=kubectl or binaries.kubernetes() / "kubectl",
         helm=helm or binaries.kubernetes() / "helm",
     )
+
+
+def find_kind(provider: Provider, binaries: Binaries, environ: Mapping[str, str]) -> Path:
+    """kind alone, which is all that loading an image or removing a cluster takes."""
+    fitting = None
+    if provider is not Provider.PODMAN:
+        fitting = _fitting("kind", ["version"], lambda version: version >= OLDEST_KIND, environ.get("PATH"))
+    return fitting or binaries.kind()
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
