@@ -59,18 +59,15 @@ def _route_problems(route: HTTPRouteExposure) -> Iterator[tuple[str, str]]:
     for index, host in enumerate(route.hostnames or ()):
         if (problem := _host_problem(host)) is not None:
             yield f"httpRoute.hostnames[{index}]", problem
-    # Source: the CEL rules of HTTPRoute's parentRefs.
-    full = Counter((*_parent(parent), parent.section_name, parent.port) for parent in route.parent_refs)
-    if any(count > 1 for count in full.values()):
-        yield (
-            "httpRoute.parentRefs",
-            "The same parent is named twice: each combination of name, namespace, sectionName and port may appear once.",
-        )
-        return
+    # Source: the CEL rules of HTTPRoute's parentRefs, standard channel: the port tells no two references apart.
     parents = Counter(_parent(parent) for parent in route.parent_refs)
+    sections = Counter((*_parent(parent), parent.section_name) for parent in route.parent_refs)
     for index, parent in enumerate(route.parent_refs):
-        if parents[_parent(parent)] > 1 and parent.section_name is None and parent.port is None:
-            yield f"httpRoute.parentRefs[{index}]", f"The parent {parent.name!r} is named twice, so each needs a sectionName or port."
+        place = f"httpRoute.parentRefs[{index}]"
+        if parents[_parent(parent)] > 1 and parent.section_name is None:
+            yield place, f"The parent {parent.name!r} is named more than once, so each time it needs a sectionName."
+        elif sections[*_parent(parent), parent.section_name] > 1:
+            yield place, f"The parent {parent.name!r} is named twice with the same sectionName."
 
 
 def _parent(parent: ParentReference) -> tuple[str, str | None]:

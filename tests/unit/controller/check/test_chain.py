@@ -157,8 +157,9 @@ def test_request_above_its_limit_also_where_the_default_is_the_request() -> None
     [
         ({"ingress": {"host": "10.0.0.1"}}, "ingress.host"),
         ({"httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": [f"{'x' * 64}.example"]}}, "httpRoute.hostnames[0]"),
-        ({"httpRoute": {"parentRefs": [{"name": "a"}, {"name": "a"}]}}, "httpRoute.parentRefs"),
-        ({"httpRoute": {"parentRefs": [{"name": "a", "port": 443}, {"name": "a"}]}}, "httpRoute.parentRefs[1]"),
+        ({"httpRoute": {"parentRefs": [{"name": "b"}, {"name": "a"}, {"name": "a"}]}}, "httpRoute.parentRefs[1]"),
+        ({"httpRoute": {"parentRefs": [{"name": "a", "sectionName": "x"}, {"name": "a", "port": 443}]}}, "httpRoute.parentRefs[1]"),
+        ({"httpRoute": {"parentRefs": [{"name": "a", "sectionName": "x"}] * 2}}, "httpRoute.parentRefs[0]"),
     ],
 )
 def test_exposure_that_the_api_server_would_refuse(expose: dict[str, Any], path: str) -> None:
