@@ -1,5 +1,6 @@
 """`helm template`, with the objects it renders as data."""
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -95,6 +96,11 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = NAME) -> dict[str,
     """Return the one object of a kind and name."""
     (found,) = [item for item in of_kind(objects, kind) if item["metadata"]["name"] == name]
     return found
+
+
+def series_in(text: str) -> set[str]:
+    """Return the names of our series in PromQL; a histogram by its own name."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bmistral_voice_\w+", text)}
 
 
 def install(cluster: Cluster, namespace: str, *settings: str) -> None:

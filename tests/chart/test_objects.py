@@ -1,7 +1,6 @@
 """What is rendered: valid Kubernetes objects, readable YAML, pods that the strictest Pod Security Standard admits."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from tests.chart.rendering import CHART, EVERYTHING, NAME, NAMESPACE, NARROW, Helm, of_kind, one
+from tests.chart.rendering import CHART, EVERYTHING, NAME, NAMESPACE, NARROW, Helm, of_kind, one, series_in
 
 KUBERNETES = ("1.32", "1.35")
 """The oldest that the chart admits, and the one that the tests run on."""
@@ -145,9 +144,5 @@ def test_the_dashboard_is_json_that_grafana_loads_and_asks_for_series_that_are_d
         dashboard = json.loads(text)
         expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
         assert expressions
-        for name in _series(" ".join(expressions)):
+        for name in series_in(" ".join(expressions)):
             assert name in documented, f"{name} is not in docs/metrics.md"
-
-
-def _series(text: str) -> set[str]:
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bmistral_voice_\w+", text)}
