@@ -45,6 +45,7 @@ api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/pytest tests/api tests/chart
 
 e2e: venv ## tests on a real node
+	$(BIN)/python -m tests.cluster kind prepare
 	$(BIN)/pytest tests/e2e
 
 test: lint unit api e2e ## everything

@@ -55,6 +55,8 @@ def _add_kind(kind: argparse.ArgumentParser) -> None:
     up.add_argument("--name", required=True)
     up.add_argument("--kubeconfig", required=True, type=Path, help="the file that gets the administrator's access")
     up.set_defaults(run=lambda options: _clusters().up(options.name, options.kubeconfig.resolve()))
+    prepare = commands.add_parser("prepare", help="make all that a first cluster would have to wait for")
+    prepare.set_defaults(run=lambda _: _clusters().prepare())
     down = commands.add_parser("down", help="remove a cluster and all that came with it")
     down.add_argument("--name", required=True)
     down.set_defaults(run=lambda options: _clusters().down(options.name))

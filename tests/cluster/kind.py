@@ -20,6 +20,7 @@ from tests.cluster.tools import Tools, find_kind, find_tools
 
 NODE_READY_SECONDS = 120
 DNS_READY_SECONDS = 180
+EXISTING = "existing"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -70,6 +71,11 @@ class KindClusters:
             self._progress.note(f"{error}\nMaking a node's image here instead, with podman.")
             self._create(Record(name, Provider.PODMAN, kubeconfig))
 
+    def prepare(self) -> None:
+        """Make all that a first cluster would have to wait for: programs, packages and the node's image; nothing for `CLUSTER=existing`."""
+        if self._environ.get("CLUSTER") != EXISTING:
+            self._provisions(choose_provider(self._environ))
+
     def down(self, name: str) -> None:
         """Remove a cluster and all that came with it; one that does not exist is no error."""
         record = self._record(name)
@@ -110,10 +116,7 @@ class KindClusters:
         return sorted(file.stem for file in self._records.glob("*.json"))
 
     def _create(self, record: Record) -> None:
-        if record.provider is Provider.PODMAN:
-            self._require_machine_for_podman()
-        tools = find_tools(record.provider, self._binaries, self._environ)
-        image = self._image(record.provider)
+        tools, image = self._provisions(record.provider)
         self._remember(record)
         argv: list[str | Path] = [
             tools.kind,
@@ -142,13 +145,18 @@ class KindClusters:
             self.down(record.name)
             raise
 
+    def _provisions(self, provider: Provider) -> tuple[Tools, str | None]:
+        """The programs and the node's image, of which None leaves the choice to kind."""
+        if provider is Provider.PODMAN:
+            self._require_machine_for_podman()
+        return find_tools(provider, self._binaries, self._environ), self._image(provider)
+
     def _wait_for_dns(self, tools: Tools, record: Record) -> None:
         argv: list[str | Path] = [tools.kubectl, "--kubeconfig", record.kubeconfig, "--namespace", "kube-system"]
         argv += ["rollout", "status", "deployment/coredns", f"--timeout={DNS_READY_SECONDS}s"]
         run(argv, what="wait for the cluster's DNS", env=self._environ, timeout_seconds=DNS_READY_SECONDS + 30)
 
     def _image(self, provider: Provider) -> str | None:
-        """The node's image; None leaves the choice to kind."""
         wished = self._environ.get("KIND_IMAGE")
         if provider is not Provider.PODMAN:
             return wished

@@ -13,11 +13,10 @@ from pathlib import Path
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, MissingPrerequisite
 from tests.cluster.guardian import Guardian
-from tests.cluster.kind import KindClusters
+from tests.cluster.kind import EXISTING, KindClusters
 from tests.cluster.progress import Progress
 
 REPOSITORY = Path(__file__).parents[2]
-EXISTING = "existing"
 
 
 @dataclass(frozen=True)
