@@ -9,8 +9,8 @@ from typing import Final
 
 from tests.cluster import NodeCluster
 from tests.cluster.errors import ClusterError
-from tests.cluster.kind import KindClusters
-from tests.cluster.kind_cluster import EXISTING, existing_cluster
+from tests.cluster.kind import EXISTING, KindClusters
+from tests.cluster.kind_cluster import existing_cluster
 from tests.cluster.progress import Progress
 
 REPOSITORY: Final = Path(__file__).parents[2]
