@@ -125,6 +125,14 @@ class Operating:
 
         return ask
 
+    async def eventually_asked(self, key_id: str, times: int) -> None:
+        """Wait until Mistral was asked so often with a key."""
+
+        async def asked() -> bool:
+            return len(await self.mistral.requests(key_id=key_id)) >= times
+
+        await eventually(asked, f"{times} requests with {key_id}", timeout_seconds=40)
+
     async def pretend_pods(self, name: str, *, ready: int) -> None:
         """Write the Deployment's status as its controller would; there is none here."""
         await eventually(self.exists(DEPLOYMENT, f"{name}-voice"), "the Deployment")
