@@ -16,7 +16,7 @@ from mistral_voice.controller.settings import Endpoint, OperatorFile
 DEFAULT_ENDPOINT = "default"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResolvedCredential:
     """The reference leads to a well-formed key.
 
@@ -29,7 +29,7 @@ class ResolvedCredential:
     rotated_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UnresolvedCredential:
     """The reference leads to no usable key. `sentence` says why and never quotes a value."""
 

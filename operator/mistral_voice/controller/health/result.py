@@ -58,7 +58,7 @@ class WarningCode(StrEnum):
     ALLOWED_MODEL_NOT_USABLE = "AllowedModelNotUsable"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProbeWarning:
     """Something that works today and will not for ever, such as a model with a date of retirement. `path` is where in the resource."""
 
@@ -68,7 +68,7 @@ class ProbeWarning:
     suggestion: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """The outcome of one health check.
 

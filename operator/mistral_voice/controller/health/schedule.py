@@ -28,11 +28,22 @@ def first_check_after_restart(health: Health, interval_seconds: float, now: date
     return now + timedelta(seconds=longest * jitter())
 
 
+def shared_since(due: datetime | None, interval_seconds: float, now: datetime) -> datetime:
+    """Return from when on a result of the same key and settings may stand for an integration's own check, which fell due at `due`.
+
+    A first check (no `due`) takes a result that is as young as chance makes intervals differ: a thousand integrations that are created
+    together with one key ask once.
+    """
+    return due if due is not None else now - timedelta(seconds=SPREAD * interval_seconds)
+
+
 def _delay(health: Health, interval_seconds: float) -> float:
     last = health.last
     if last is None or last.code is ProbeCode.CONNECTED:
         return interval_seconds
-    doublings = min(max(health.failures_in_a_row - 1, 0), 20)
-    backed_off = min(interval_seconds, FIRST_RETRY_SECONDS * 2.0**doublings)
     # What the upstream asks for holds also where chance shortens the delay.
-    return max(backed_off, (last.retry_after_seconds or 0.0) / (1 - SPREAD))
+    asked_for = (last.retry_after_seconds or 0.0) / (1 - SPREAD)
+    if last.code is ProbeCode.RATE_LIMITED and health.verdict is not Verdict.UNKNOWN:
+        return max(interval_seconds, asked_for)  # It doesn't count, so there is nothing to confirm.
+    doublings = min(max(health.failures_in_a_row - 1, 0), 20)
+    return max(min(interval_seconds, FIRST_RETRY_SECONDS * 2.0**doublings), asked_for)

@@ -10,7 +10,7 @@ _GATEWAY: Final = Upstream(base_url="", credential_file="")
 """The gateway's own defaults: the check looks at the models that it will use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProbeTarget:
     """The endpoint, and what has to exist there. `voice` is an id or slug; missing `allowed_models` only deserve a warning."""
 

@@ -7,7 +7,7 @@ from hypothesis import given as generated
 from hypothesis import strategies as st
 
 from mistral_voice.controller.health.result import ProbeCode
-from mistral_voice.controller.health.schedule import first_check_after_restart, next_check
+from mistral_voice.controller.health.schedule import first_check_after_restart, next_check, shared_since
 from mistral_voice.controller.health.thresholds import Health, after
 from tests.unit.controller.given import NOW, health, probed
 
@@ -44,6 +44,17 @@ def test_failing_integration_is_never_checked_later_than_a_healthy_one(interval:
 def test_patience_that_mistral_asks_for_is_kept(chance: float, patience: int) -> None:
     state = after(Health(), probed(ProbeCode.RATE_LIMITED, retry_after_seconds=float(patience)))
     assert seconds(state, 10, chance) >= patience - 1e-3
+
+
+def test_rate_limit_is_not_pressed_unless_nothing_is_known_yet() -> None:
+    assert seconds(health(ProbeCode.CONNECTED, ProbeCode.RATE_LIMITED), 300) == 300
+    assert seconds(health(ProbeCode.RATE_LIMITED), 300) == 5
+
+
+def test_result_of_another_stands_for_a_check_since_that_fell_due_and_for_a_first_one_if_it_is_young() -> None:
+    due = NOW - timedelta(seconds=3)
+    assert shared_since(due, 300, NOW) == due
+    assert shared_since(None, 300, NOW) == NOW - timedelta(seconds=60)
 
 
 @generated(INTERVAL, CHANCE)
