@@ -44,8 +44,10 @@ def after(health: Health, result: ProbeResult, threshold: int = TROUBLE_THRESHOL
     """Return the state after one more check.
 
     A clear answer counts at once. Trouble counts after `threshold` in a row. A 429 proves that Mistral answers and says nothing about the
-    integration: it neither counts nor clears.
+    integration: it neither counts nor clears. The same result, shared again, counts once.
     """
+    if result is health.last:
+        return health
     key_accepted_at = result.checked_at if result.key_accepted else health.key_accepted_at
     seen = replace(health, last=result, key_accepted_at=key_accepted_at, failures_in_a_row=health.failures_in_a_row + 1)
     if result.code is ProbeCode.CONNECTED:

@@ -53,6 +53,14 @@ def test_rate_limit_neither_counts_nor_clears() -> None:
     assert health(ProbeCode.UNAUTHORIZED, limited).verdict is Verdict.UNHEALTHY
 
 
+def test_result_that_is_shared_twice_counts_once() -> None:
+    result = probed(ProbeCode.UPSTREAM_ERROR)
+    state = Health()
+    for _ in range(5):
+        state = after(state, result)
+    assert state.consecutive_failures == 1
+
+
 def test_success_clears_everything() -> None:
     state = health(ProbeCode.UNAUTHORIZED, ProbeCode.CONNECTED)
     assert (state.verdict, state.consecutive_failures) == (Verdict.HEALTHY, 0)
