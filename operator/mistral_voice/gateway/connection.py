@@ -68,6 +68,7 @@ class Connection:
         self._outbound = Outbound(self._write)
         self._inbox: deque[Input] = deque()
         self._handling = False
+        self._is_writing = False
         self._tick: asyncio.TimerHandle | None = None
         self._end: EndSession | None = None
         self._ended = asyncio.Event()
@@ -75,7 +76,7 @@ class Connection:
         self._replier: Replier
         self._speaker: Speaker
 
-    async def run(self, model: str | None) -> EndReason:
+    async def run(self, model: str | None, transport: asyncio.WriteTransport | None) -> EndReason:
         """Hold the session until it ends; returns why it did. Raises Refused if the client's model can't be had."""
         first = self._session.start(model)
         _log.info("A session begins.", extra=fields(session=self.session_id))
@@ -100,7 +101,7 @@ class Connection:
                 self._tick.cancel()
             self._hearing.close()
         end = self._end or EndSession(WSCloseCode.GOING_AWAY, EndReason.ERROR, "")
-        await self._close(end)
+        await self._close(end, transport)
         _log.info("A session ended.", extra=fields(session=self.session_id, reason=end.reason.value))
         return end.reason
 
@@ -188,6 +189,8 @@ class Connection:
                 await self._hearing.room()
             elif message.type is WSMsgType.BINARY:
                 self._complain(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
+            elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+                self._metrics.limit_hit("message_size")
         self._end_with(EndSession(WSCloseCode.OK, EndReason.CLIENT_CLOSED, ""))
 
     def _take_message(self, text: bytes) -> None:
@@ -203,23 +206,26 @@ class Connection:
         self._act_on([ErrorOccurred(error.code, error.message, param=error.param, client_event_id=error.event_id)])
 
     async def _write(self, message: bytes) -> None:
+        self._is_writing = True
         with contextlib.suppress(ConnectionError):
             await self._socket.send_frame(message, WSMsgType.TEXT)
             self._metrics.sent_bytes.inc(len(message))
+        self._is_writing = False
 
     async def _finish_writing(self, writing: "asyncio.Task[None]") -> None:
         self._outbound.finish()
         if self._end is not None and self._end.reason not in (EndReason.SLOW_CONSUMER, EndReason.CLIENT_CLOSED):
             await asyncio.wait({writing}, timeout=_LAST_WRITES_SECONDS)
 
-    async def _close(self, end: EndSession) -> None:
+    async def _close(self, end: EndSession, transport: asyncio.WriteTransport | None) -> None:
         if end.reason is EndReason.CLIENT_CLOSED or self._socket.closed:
             return
-        try:
-            async with asyncio.timeout(_LAST_WRITES_SECONDS):
-                await self._socket.close(code=end.close_code, message=end.message.encode()[:123])
-        except TimeoutError:
-            _log.info("A client did not take the end of its session.", extra=fields(session=self.session_id))
+        if self._is_writing:
+            # A write was given up in the middle. The client doesn't read, so it would not read a close frame either.
+            if transport is not None:
+                transport.abort()
+            return
+        await self._socket.close(code=end.close_code, message=end.message.encode()[:123])
 
 
 class _SessionOverError(Exception):

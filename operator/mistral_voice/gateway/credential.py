@@ -21,9 +21,8 @@ class Credential:
         self._raw: bytes | None = None
         self._key: Secret | None = None
 
-    @property
     def missing_because(self) -> str | None:
-        """Why there is no usable credential file at present, None if there is one."""
+        """Return why there is no usable credential file at present, None if there is one."""
         raw = self._file.read()
         if raw is None:
             return "The credential file is missing."

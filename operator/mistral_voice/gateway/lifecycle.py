@@ -22,6 +22,11 @@ class Phase(Enum):
     DRAINING = auto()
     REFUSING = auto()
 
+    @property
+    def accepts(self) -> bool:
+        """Whether new sessions are let in."""
+        return self in (Phase.SERVING, Phase.DRAINING)
+
 
 class Drainable(Protocol):
     """A live session that can be asked to finish its turn and end."""
@@ -44,11 +49,6 @@ class Lifecycle:
     def session_count(self) -> int:
         """Live sessions."""
         return len(self._sessions)
-
-    @property
-    def accepts(self) -> bool:
-        """Whether new sessions are let in."""
-        return self.phase in (Phase.SERVING, Phase.DRAINING)
 
     def not_ready_because(self) -> str | None:
         """Return None when ready, else what is missing. Mistral's state plays no part in it."""

@@ -78,7 +78,7 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
     credential = Credential(Path(config.upstream.credential_file), redactor)
     tokens = ClientTokens(Path(config.client_token_directory), redactor)
     certificate = ServedCertificate(Path(config.tls_directory)) if config.tls_directory else None
-    lifecycle = Lifecycle(lambda: credential.missing_because)
+    lifecycle = Lifecycle(credential.missing_because)
     engine = VadEngine()
     background = Background()
     async with (

@@ -60,13 +60,11 @@ class ClientPort:
         reason = EndReason.ERROR
         try:
             await socket.prepare(request)
-            reason = await connection.run(request.query.get("model"))
+            reason = await connection.run(request.query.get("model"), request.transport)
         finally:
             self._lifecycle.remove(connection)
             self._metrics.sessions.dec()
             self._metrics.session_ended(reason)
-        if socket.close_code == 1009:
-            self._metrics.limit_hit("message_size")
         return socket
 
     def _turned_away(self, request: web.Request) -> web.Response | None:
@@ -76,7 +74,7 @@ class ClientPort:
             self._metrics.refused("unauthorized")
             message = "The token is missing or wrong. Send the integration's token as `Authorization: Bearer …`."
             return _refusal(401, "invalid_api_key", message, {"WWW-Authenticate": "Bearer"})
-        if not self._lifecycle.accepts:
+        if not self._lifecycle.phase.accepts:
             self._metrics.refused("draining")
             return _refusal(503, "draining", "This gateway is being stopped. Connect again to reach another.", _RETRY)
         if not web.WebSocketResponse().can_prepare(request):

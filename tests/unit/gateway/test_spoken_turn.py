@@ -81,7 +81,7 @@ async def test_the_caller_hears_the_words_that_were_written(gateway: GatewayHand
     async with gateway.connect() as client:
         await client.say(speech(QUESTION) + silence(1200))
         await client.until("response.done")
-    samples = np.frombuffer(client.spoken_audio(), "<i2").astype(np.float32) / 32768
+    samples = np.frombuffer(client.spoken_audio(), "<i2").astype(np.float32) / np.float32(32768)
     segments = [delta["delta"].strip() for delta in client.all("response.output_audio_transcript.delta")]
     assert segments == ["The capital of France is Paris,", "of course.", "It has two million people."]
     position = 0
@@ -91,8 +91,7 @@ async def test_the_caller_hears_the_words_that_were_written(gateway: GatewayHand
         assert dominant_hz(heard, 24_000) == pytest.approx(tone_hz(text), rel=0.03)
         position += length
     assert len(samples) == pytest.approx(position, abs=2400)
-    spoken = [request for request in await mistral.requests(endpoint="speech_realtime")]
-    assert len(spoken) == 1
+    assert len(await mistral.requests(endpoint="speech_realtime")) == 1
 
 
 async def test_mistral_is_asked_as_the_reference_says(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
@@ -155,9 +154,7 @@ async def test_positions_are_those_of_the_speech(gateway: GatewayHandle) -> None
 
 
 async def test_two_questions_in_one_burst_are_two_turns(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
-    await mistral.put_script(
-        {"transcription": {"listening": "anything", "conversations": [[{"text": "One."}], [{"text": "Two."}]]}}
-    )
+    await mistral.put_script({"transcription": {"listening": "anything", "conversations": [[{"text": "One."}], [{"text": "Two."}]]}})
     async with gateway.connect() as client:
         await client.update(audio={"input": {**HEARD, "turn_detection": {"type": "server_vad", "interrupt_response": False}}})
         await client.say(speech(QUESTION) + silence(1500) + speech("And how many people live there?") + silence(1500), chunk_ms=5000)

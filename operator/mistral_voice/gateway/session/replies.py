@@ -108,7 +108,7 @@ class Replies:
     def reply_failed(self, event: inputs.ReplyFailed) -> None:
         """The text broke off."""
         if (reply := self._named(event.response_id)) is not None:
-            reply.fail(event.fault)
+            reply.fail_text(event.fault)
 
     def speech_audio(self, event: inputs.SpeechAudio) -> None:
         """Audio came."""

@@ -84,6 +84,7 @@ class Reply:
         self._text = ""
         self._text_ended: ResponseStatus | None = None
         self._reason: StopReason | None = None
+        self._fault: Fault | None = None
         self._splitter = ClauseSplitter()
         self._segments: list[_Segment] = []
         self._playout = Playout(settings.lead_ms)
@@ -154,7 +155,7 @@ class Reply:
         if usage is not None:
             self._usage = structs.replace(self._usage, text=usage)
         if finish_reason == "error":
-            self.fail(Fault(FaultKind.UNAVAILABLE, "Mistral broke the reply off with an error of its own."))
+            self.fail_text(Fault(FaultKind.UNAVAILABLE, "Mistral broke the reply off with an error of its own."))
             return
         self._text_ended, self._reason = _ENDINGS.get(finish_reason, (ResponseStatus.COMPLETED, None))
         if self.settings.output is OutputModality.AUDIO:
@@ -162,6 +163,16 @@ class Reply:
                 self._speak(piece)
             if self._segments:
                 self._outbox.put(FinishSpeech(self.id))
+
+    def fail_text(self, fault: Fault) -> None:
+        """The text broke off. What is being spoken is spoken to its end; the clause that was left incomplete never is."""
+        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+            return
+        if not self._segments:
+            self.fail(fault)
+            return
+        self._text_ended, self._fault = ResponseStatus.FAILED, fault
+        self._outbox.put(FinishSpeech(self.id))
 
     def audio(self, segment: int, audio: bytes) -> None:
         """Audio of a segment came."""
@@ -181,7 +192,7 @@ class Reply:
             return
         self._release(now_ms)
         if self._text_ended is not None and self._playout.is_empty and all(segment.finished for segment in self._segments):
-            self._end(self._text_ended, reason=self._reason)
+            self._end(self._text_ended, reason=self._reason, fault=self._fault)
 
     def cancel(self, reason: StopReason | None) -> None:
         """Stop the reply. Nothing happens if it has ended. No reason: the session ends."""
@@ -191,7 +202,7 @@ class Reply:
         self._end(ResponseStatus.CANCELLED, reason=reason)
 
     def fail(self, fault: Fault) -> None:
-        """An upstream failed; what was said so far stays."""
+        """The reply can't go on; what was said so far stays."""
         if self._phase is _Phase.DONE:
             return
         self._outbox.put(DropReply(self.id))

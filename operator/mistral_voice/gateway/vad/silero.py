@@ -1,11 +1,11 @@
 """Silero's voice activity model: the probability of voice in frames of many callers at once."""
 
+import os
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 FRAME_SAMPLES = 512
 """Samples of a frame at 16 kHz: 32 ms."""
@@ -30,6 +30,9 @@ class Silero:
     """The model, with one thread of its own. `probabilities` blocks and is not to be called from two threads at once."""
 
     def __init__(self) -> None:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it reports to its maker, and writes into the home directory; read at import
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -73,13 +73,22 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(
         detection=st.sampled_from(
-            [None, ServerVadPatch(), ServerVadPatch(interrupt_response=False), ServerVadPatch(create_response=False, interrupt_response=True)]
+            [
+                None,
+                ServerVadPatch(),
+                ServerVadPatch(interrupt_response=False),
+                ServerVadPatch(create_response=False, interrupt_response=True),
+            ]
         )
     )
     def client_changes_detection(self, detection: ServerVadPatch | None) -> None:
         self.desk.give(inputs.UpdateSession(SessionPatch(turn_detection=detection)))
 
-    @rule(patch=st.sampled_from([SessionPatch(transcription=TranscriptionPatch()), SessionPatch(transcription=None), SessionPatch(voice="v2")]))
+    @rule(
+        patch=st.sampled_from(
+            [SessionPatch(transcription=TranscriptionPatch()), SessionPatch(transcription=None), SessionPatch(voice="v2")]
+        )
+    )
     def client_changes_settings(self, patch: SessionPatch) -> None:
         self.desk.give(inputs.UpdateSession(patch))
 
@@ -184,5 +193,9 @@ class Conversations(RuleBasedStateMachine):
 
 TestConversations = Conversations.TestCase
 TestConversations.settings = settings(
-    max_examples=180, stateful_step_count=60, deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=180,
+    stateful_step_count=60,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -331,6 +331,8 @@ def test_a_reply_that_breaks_off_keeps_what_was_said() -> None:
     desk.give(inputs.CreateResponse())
     response_id = desk.last(events.ResponseCreated).response.id
     desk.give(inputs.ReplyText(response_id, "The first sentence is here. The sec"), inputs.ReplyFailed(response_id, FAULT))
+    assert not desk.all(events.ResponseDone)
+    desk.give(inputs.SpeechAudio(response_id, 0, MS * 500), inputs.SpeechFinished(response_id, 0))
     done = desk.last(events.ResponseDone).response
     assert (done.status, done.fault) == (ResponseStatus.FAILED, FAULT)
     assert done.output[0].text == "The first sentence is here."

@@ -5,8 +5,8 @@ from mistral_voice.gateway.vad.endpointer import FRAME_MS, Endpointer, Started, 
 from mistral_voice.gateway.vad.gate import HANGOVER_FRAMES, EnergyGate
 
 
-def run(probabilities: list[float], settings: ServerVad = ServerVad(), begins_ms: int = 0) -> list[Started | Stopped]:
-    endpointer = Endpointer(settings, begins_ms)
+def run(probabilities: list[float], settings: ServerVad | None = None, begins_ms: int = 0) -> list[Started | Stopped]:
+    endpointer = Endpointer(settings or ServerVad(), begins_ms)
     return [event for probability in probabilities if (event := endpointer.frame(probability)) is not None]
 
 

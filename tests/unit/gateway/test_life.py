@@ -1,0 +1,250 @@
+"""A gateway's life: the sessions' longest time, slow readers, TLS, and an orderly end."""
+
+import asyncio
+import json
+import signal
+import ssl
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+
+from mistral_voice.contract.gateway_config import encode
+from mistral_voice.gateway.outbound import Outbound
+from tests.support.gateway import (
+    DEADLINE_SECONDS,
+    GatewayFiles,
+    gateway_config,
+    gateway_process,
+    running_gateway,
+    start_gateway_process,
+)
+from tests.support.simulator import TEST_KEY, SimulatorHandle, running_simulator
+from tests.support.speech import silence, speech
+from tests.support.waiting import eventually
+from tests.unit.gateway.conftest import SCRIPT
+
+QUESTION = "What is the capital of France?"
+LONG_REPLY = {"chat": {"replies": [{"text": "It goes on and on for quite a while. " * 8, "token_ms": 20}]}}
+
+
+async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    await mistral.put_script(LONG_REPLY)
+    async with running_gateway(mistral, tmp_path, max_seconds=1) as gateway, gateway.connect() as client:
+        assert client.session["expires_at"] == pytest.approx(time.time() + 1, abs=1.5)
+        await client.send("response.create")
+        code = await client.until_closed()
+        assert code == 1000
+        assert [event["response"]["status"] for event in client.all("response.done")] == ["completed"]
+        error = client.events[-1]["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "session_expired")
+        assert client.types.count("error") == 1
+        assert await gateway.metric("sessions_ended_total", reason="expired") == 1
+
+
+async def test_a_client_that_does_not_read_is_cut_off(mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistral_voice.gateway.connection.Outbound", lambda write: Outbound(write, 200_000))
+    await mistral.put_script({"chat": {"replies": [{"text": "A very long reply indeed, to fill all buffers. " * 120}]}})
+    async with running_gateway(mistral, tmp_path) as gateway, gateway.connect() as neighbour:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.base_url.rpartition(":")[2]), limit=1024)
+        writer.write(handshake(gateway.token))
+        assert b"101" in await reader.readline()
+        writer.write(masked_frame('{"type":"response.create"}'))
+
+        async def it_is_cut_off() -> bool:
+            return await gateway.metric("sessions_ended_total", reason="slow_consumer") == 1
+
+        await eventually(it_is_cut_off, "the end of the slow reader")
+        assert await gateway.metric("limits_hit_total", limit="outbound_bytes") == 1
+        await neighbour.update(instructions="Still there?")
+        writer.close()
+
+
+def handshake(token: str) -> bytes:
+    lines = ("GET /v1/realtime HTTP/1.1", "Host: h", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    return "\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", f"Authorization: Bearer {token}", "", ""]).encode()
+
+
+def masked_frame(text: str) -> bytes:
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text.encode()
+
+
+async def test_clients_and_mistral_are_spoken_to_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    server.cert_chain_pems[0].write_to_path(tls / "tls.crt")
+    server.private_key_pem.write_to_path(tls / "tls.key")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    upstream = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.configure_cert(upstream)
+    trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    async with running_simulator(SCRIPT, tls=upstream) as mistral:
+        options = {"ca_bundle_file": str(tmp_path / "ca.pem"), "tls_directory": str(tls)}
+        async with running_gateway(mistral, tmp_path / "a", **options) as gateway, gateway.connect(ssl=trusting) as client:
+            await client.say(speech(QUESTION) + silence(1200))
+            assert (await client.until("response.done"))["response"]["status"] == "completed"
+        async with running_gateway(mistral, tmp_path / "b") as distrustful, distrustful.connect() as client:
+            await client.send("response.create")
+            response = (await client.until("response.done"))["response"]
+            assert "certificate is not trusted" in response["status_details"]["error"]["message"]
+
+
+async def test_a_replaced_certificate_is_served_to_new_connections(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    for name in ("one", "two"):
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(tmp_path / f"{name}.pem")
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.crt")
+        certificate.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+
+    def serve(name: str) -> None:
+        for suffix in ("crt", "key"):
+            (tls / f"fresh.{suffix}").write_bytes((tmp_path / f"{name}.{suffix}").read_bytes())
+            (tls / f"fresh.{suffix}").rename(tls / f"tls.{suffix}")
+
+    serve("one")
+    async with running_gateway(mistral, tmp_path / "gateway", tls_directory=str(tls)) as gateway:
+        old, new = (ssl.create_default_context(cafile=tmp_path / f"{name}.pem") for name in ("one", "two"))
+        async with gateway.connect(ssl=old) as client:
+            serve("two")
+
+            async def the_new_one_is_served() -> bool:
+                try:
+                    return (await gateway.get("/", ssl=new))[0] == 200
+                except aiohttp.ClientConnectorCertificateError:
+                    return False
+
+            await eventually(the_new_one_is_served, "the new certificate")
+            await client.send("response.create")
+            await client.until("response.done")
+
+
+async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """SIGTERM: unready at once, accepting for a while, then 503; the turn is finished, close code 1001, exit status 0."""
+    await mistral.put_script(LONG_REPLY)
+    async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.6"], drain_seconds=2) as gateway:
+        assert gateway.process is not None
+        async with gateway.connect() as idle, gateway.connect() as busy:
+            gateway.process.send_signal(signal.SIGTERM)
+
+            async def it_is_unready() -> bool:
+                return (await gateway.get("/readyz", metrics=True)) == (503, "The gateway is draining.\n")
+
+            await eventually(it_is_unready, "readiness to go")
+            async with gateway.connect() as late:
+                await late.send("response.create")
+                await late.until("response.done")
+            assert (await gateway.get("/healthz", metrics=True))[0] == 200
+
+            async def it_refuses() -> bool:
+                try:
+                    async with gateway.connect():
+                        return False
+                except aiohttp.WSServerHandshakeError as refused:
+                    return refused.status == 503
+
+            await eventually(it_refuses, "new sessions to be refused")
+            await busy.send("response.create")
+            await busy.until("response.output_audio.delta")
+            assert await idle.until_closed() == 1001
+            assert not idle.all("error")
+            assert await busy.until_closed() == 1001
+            assert busy.events[-1]["type"] == "response.done"
+            assert busy.events[-1]["response"]["status"] == "completed"
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            assert await gateway.process.wait() == 0
+
+
+async def test_a_gateway_without_sessions_ends_soon(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.1"], drain_seconds=3600) as gateway:
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            assert await gateway.process.wait() == 0
+
+
+CANARY_KEY = "canary-key-5c1f0e7b"
+CANARY_TOKEN = "canary-token-91d2aa40"
+
+
+async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """Key and token travel through successes and failures; no log line, metric or event bears them."""
+    await mistral.add_key("canary", CANARY_KEY)
+    async with gateway_process(mistral, tmp_path, ["--log-level", "debug"], key=CANARY_KEY) as gateway:
+        (gateway.files.tokens / "token").write_text(CANARY_TOKEN)
+        seen = []
+        async with gateway.connect(CANARY_TOKEN) as client:
+            for fault in (
+                None,
+                {"kind": "status", "status": 401},
+                {"kind": "garbage"},
+                {"kind": "cut", "after_events": 2},
+                {"kind": "reset"},
+            ):
+                if fault:
+                    for endpoint in ("chat", "speech_realtime", "transcription_realtime"):
+                        await mistral.add_fault(endpoint=endpoint, times=2, **fault)
+                await client.say(speech(QUESTION) + silence(1200))
+                await client.until("response.done")
+            await client.socket.send_str(json.dumps({"type": CANARY_TOKEN}))
+            await client.until("error")
+            seen += [json.dumps(event) for event in client.events[:-1]]
+        for headers in (
+            {"Authorization": f"Bearer {CANARY_TOKEN}x"},
+            {"Sec-WebSocket-Protocol": f"openai-insecure-api-key.{CANARY_TOKEN}x"},
+        ):
+            seen.append((await gateway.get("/v1/realtime", headers=headers))[1])
+        seen.append((await gateway.get("/metrics", metrics=True))[1])
+        gateway.files.credential.write_text(f"{CANARY_KEY} with a space")
+        async with gateway.connect(CANARY_TOKEN) as client:
+            await client.send("response.create")
+            await client.until("response.done")
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: any("Draining" in line for line in gateway.log_lines), "the drain")
+    assert len(gateway.log_lines) > 4
+    assert all(json.loads(line)["process"] == "gateway" for line in gateway.log_lines)
+    everything = "\n".join([*seen, *gateway.log_lines])
+    assert CANARY_KEY not in everything
+    assert CANARY_TOKEN not in everything
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda files: files.config.unlink(), "can't be read"),
+        (lambda files: files.config.write_text('{"integration": 7}'), "gateway.json can't be used"),
+        (lambda files: files.config.write_text(files.config.read_text().replace('"limits"', '"bounds"')), "gateway.json can't be used"),
+        (lambda files: files.config.write_text(files.config.read_text().replace("/none/ca.pem", "/none/other.pem")), "can't start"),
+    ],
+)
+async def test_a_gateway_that_cannot_start_says_why(tmp_path: Path, change: object, sentence: str) -> None:
+    files = GatewayFiles(tmp_path)
+    files.write(TEST_KEY)
+    files.config.write_text(encode(gateway_config("https://127.0.0.1:9", files, ca_bundle_file="/none/ca.pem")))
+    change(files)  # type: ignore[operator]
+    process = await start_gateway_process(files)
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert sentence in json.loads(errors.decode().splitlines()[-1])["message"]
+    assert "Traceback" not in errors.decode()
+
+
+async def test_a_gateway_writes_no_file(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """Its root is read-only: it writes neither beside its files nor into its home directory, and its libraries don't either."""
+    home = tmp_path / "home"
+    home.mkdir()
+    async with gateway_process(mistral, tmp_path / "pod", home=home) as gateway, gateway.connect() as client:
+        await client.say(speech(QUESTION) + silence(1200))
+        await client.until("response.done")
+    assert names_under(tmp_path) == {"home", "pod", "credential", "apiKey", "client-token", "token", "gateway.json"}
+
+
+def names_under(directory: Path) -> set[str]:
+    return {path.name for path in directory.rglob("*")}
