@@ -114,14 +114,15 @@ class Watch:
                 await asyncio.sleep(self._backoff.delay_seconds(place.failures, self._chance()))
 
     async def _list(self, namespace: str | None, place: "_Place") -> None:
-        metadata_only = self._reader.metadata_only(self.resource)
+        version, metadata_only = "", self._reader.metadata_only(self.resource)
         pages = self._client.pages(self.resource, namespace, label_selector=self._label_selector, metadata_only=metadata_only)
         with self.objects.listing(namespace) as listing:
             async with aclosing(pages):
                 async for page in pages:
                     for item in page.items:
                         listing.seen(self._reader.read(self.resource, item))
-                    place.version = page.resource_version
+                    version = page.resource_version
+        place.version = version
         place.sweep_at = self._clock() + self._sweep_seconds * (0.9 + 0.2 * self._chance())
         self.absent = False
         self._hear(namespace)

@@ -1,28 +1,16 @@
 """The client against a scripted server on loopback: what a real API server rarely does on demand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from mistral_voice.kube import resources
-from mistral_voice.kube.access import Access, NoAccess, load_access
+from mistral_voice.kube.access import NoAccess
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Invalid, NotFound, TooManyRequests, Unauthorized, Unreachable
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{{name: c, context: {{cluster: c, user: u, namespace: mine}}}}]
-clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
-users: [{{name: u, user: {{tokenFile: "{token_file}"}}}}]
-"""
+from tests.unit.kube.loopback import access_to, serving
 
 
 class Requests:
@@ -32,25 +20,6 @@ class Requests:
     def __call__(self, verb: str, resource: str, code: str, seconds: float) -> None:
         assert seconds >= 0
         self.seen.append((verb, resource, code))
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-async def _access(server: str, folder: Path, token: str = "first") -> Access:
-    (folder / "token").write_text(token)
-    (folder / "config").write_text(KUBECONFIG.format(server=server, token_file=folder / "token"))
-    return await load_access(folder / "config")
 
 
 def _status(code: int, reason: str, message: str) -> dict[str, object]:
@@ -66,7 +35,7 @@ async def test_an_answer_that_says_when_to_come_back_is_asked_again(tmp_path: Pa
         return web.json_response({"kind": "ConfigMap"}, status=code, headers=headers)
 
     requests = Requests()
-    async with serving(handler) as server, Client(await _access(server, tmp_path), observe=requests) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path), observe=requests) as client:
         assert await client.get(resources.CONFIG_MAP, "n", "x") == {"kind": "ConfigMap"}
     assert [code for _, _, code in requests.seen] == ["429", "503", "200"]
 
@@ -79,7 +48,7 @@ async def test_asking_again_has_an_end(code: int, retry_after: str | None, attem
         return web.Response(status=code, headers={"Retry-After": retry_after} if retry_after else {}, text="<html>no</html>")
 
     requests = Requests()
-    async with serving(handler) as server, Client(await _access(server, tmp_path), observe=requests) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path), observe=requests) as client:
         with pytest.raises(ApiError) as caught:
             await client.get(resources.CONFIG_MAP, "n", "x")
     assert len(requests.seen) == attempts
@@ -98,14 +67,14 @@ async def test_silence_ends_with_the_time_out(tmp_path: Path) -> None:
         raise AssertionError
 
     requests = Requests()
-    async with serving(handler) as server, Client(await _access(server, tmp_path), observe=requests) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path), observe=requests) as client:
         with pytest.raises(Unreachable, match=r"did not answer within 0\.1 s: get configmaps n/x\."):
             await client.get(resources.CONFIG_MAP, "n", "x", timeout_seconds=0.1)
     assert requests.seen == [("get", "configmaps", "unreachable")]
 
 
 async def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
-    async with Client(await _access("http://127.0.0.1:1", tmp_path)) as client:
+    async with Client(await access_to("http://127.0.0.1:1", tmp_path)) as client:
         with pytest.raises(Unreachable, match=r"can't be reached: get configmaps n/x"):
             await client.get(resources.CONFIG_MAP, "n", "x")
 
@@ -114,7 +83,7 @@ async def test_an_answer_that_is_not_json_is_no_answer(tmp_path: Path) -> None:
     async def handler(_request: web.Request) -> web.Response:
         return web.Response(text="<html>Welcome to the hotel's network</html>")
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path)) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path)) as client:
         with pytest.raises(Unreachable, match="was not the API server"):
             await client.get(resources.CONFIG_MAP, "n", "x")
         with pytest.raises(Unreachable, match="was not the API server"):
@@ -130,7 +99,7 @@ async def test_what_the_server_says_of_credentials_gets_into_no_error(resource: 
     async def handler(_request: web.Request) -> web.Response:
         return web.json_response(_status(422, "Invalid", f"data[token]: Invalid value: {canary}"), status=422)
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path)) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path)) as client:
         with pytest.raises(Invalid) as caught:
             await client.create(resource, "n", {"metadata": {"name": "x"}, "data": {"token": canary}})
     assert canary not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
@@ -149,7 +118,7 @@ async def test_a_watch_takes_lines_of_any_length_in_any_pieces(tmp_path: Path) -
         await response.write_eof()
         return response
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path)) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path)) as client:
         sizes = [len(event.decode()["n"]) async for event in client.watch(resources.CONFIG_MAP, resource_version="1")]
     assert sizes == [1, 300_000, 0, 70_000]
 
@@ -162,7 +131,7 @@ async def test_a_token_that_was_replaced_is_used_at_the_next_refusal(tmp_path: P
         good = request.headers["Authorization"] == "Bearer second"
         return web.json_response({} if good else _status(401, "Unauthorized", "Unauthorized"), status=200 if good else 401)
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path)) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path)) as client:
         with pytest.raises(Unauthorized):
             await client.get(resources.CONFIG_MAP, "n", "x")
         (tmp_path / "token").write_text("second")
@@ -182,7 +151,7 @@ async def test_no_more_connections_are_used_than_allowed(tmp_path: Path) -> None
         under_way -= 1
         return web.json_response({})
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path), connections=3) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path), connections=3) as client:
         await asyncio.gather(*(client.get(resources.CONFIG_MAP, "n", "x") for _ in range(50)))
     assert most == 3
 
@@ -194,18 +163,18 @@ async def test_a_name_cannot_leave_its_place_in_the_path(tmp_path: Path) -> None
         paths.append(request.raw_path)
         return web.json_response({})
 
-    async with serving(handler) as server, Client(await _access(server, tmp_path)) as client:
+    async with serving(handler) as server, Client(await access_to(server, tmp_path)) as client:
         await client.get(resources.CONFIG_MAP, "n", "../secrets/x?y")
     assert paths == ["/api/v1/namespaces/n/configmaps/..%2Fsecrets%2Fx%3Fy"]
 
 
 async def test_a_kubeconfig_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(NoAccess, match=f"can't be read from kubeconfig {tmp_path}/none"):
-        await load_access(tmp_path / "none")
+        await loadaccess_to(tmp_path / "none")
     (tmp_path / "broken").write_text("current-context: nowhere\ncontexts: []\nclusters: []\nusers: []\n")
     with pytest.raises(NoAccess, match="nowhere"):
-        await load_access(tmp_path / "broken")
+        await loadaccess_to(tmp_path / "broken")
 
 
 async def test_the_contexts_namespace_is_known(tmp_path: Path) -> None:
-    assert (await _access("http://127.0.0.1:1", tmp_path)).namespace == "mine"
+    assert (await access_to("http://127.0.0.1:1", tmp_path)).namespace == "mine"
