@@ -36,4 +36,4 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 async def access_to(server: str, folder: Path, token: str = "first") -> Access:
     (folder / "token").write_text(token)
     (folder / "config").write_text(KUBECONFIG.format(server=server, token_file=folder / "token"))
-    return await loadaccess_to(folder / "config")
+    return await load_access(folder / "config")

@@ -170,10 +170,10 @@ async def test_a_name_cannot_leave_its_place_in_the_path(tmp_path: Path) -> None
 
 async def test_a_kubeconfig_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(NoAccess, match=f"can't be read from kubeconfig {tmp_path}/none"):
-        await loadaccess_to(tmp_path / "none")
+        await load_access(tmp_path / "none")
     (tmp_path / "broken").write_text("current-context: nowhere\ncontexts: []\nclusters: []\nusers: []\n")
     with pytest.raises(NoAccess, match="nowhere"):
-        await loadaccess_to(tmp_path / "broken")
+        await load_access(tmp_path / "broken")
 
 
 async def test_the_contexts_namespace_is_known(tmp_path: Path) -> None:
