@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,18 @@ async def running_operator(
     identity: str = "operator-0",
     wait_ready: bool = True,
     lease_namespace: str = "default",
+    launcher: Sequence[str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[OperatorProcess]:
-    """Run `mistral-voice operator` with these settings of `operator.yaml` while the context lasts."""
+    """Run `mistral-voice operator` with these settings of `operator.yaml` while the context lasts.
+
+    `launcher` is what runs the command line in place of plain Python, such as a profiler.
+    """
     config, log, port = folder / f"{identity}.yaml", folder / f"{identity}.log", free_port()
     config.write_text(yaml.safe_dump({"image": "mistral-voice-operator:test", **settings}))
     arguments = ["--config", config, "--kubeconfig", kubeconfig, "--identity", identity, "--port", str(port), "--host", "127.0.0.1"]
-    command = [sys.executable, "-m", "mistral_voice.cli.main", "operator", *map(str, arguments), "--namespace", lease_namespace]
+    run = launcher or (sys.executable, "-m", "mistral_voice.cli.main")
+    command = [*run, "operator", *map(str, arguments), "--namespace", lease_namespace]
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=os.environ)
     async with aiohttp.ClientSession() as http:
