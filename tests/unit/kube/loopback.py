@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from mistral_voice.kube.access import Access
+from mistral_voice.kube.access import Access, load_access
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

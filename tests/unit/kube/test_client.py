@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from mistral_voice.kube import resources
-from mistral_voice.kube.access import NoAccess
+from mistral_voice.kube.access import NoAccess, load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Invalid, NotFound, TooManyRequests, Unauthorized, Unreachable
 from tests.unit.kube.loopback import access_to, serving

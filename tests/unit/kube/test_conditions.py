@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mistral_voice.kube.conditions import Condition, ConditionStatus, find_condition, set_condition
@@ -18,6 +18,7 @@ CONDITIONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(CONDITIONS, min_size=1, max_size=30))
 def test_a_conditions_time_is_that_of_its_last_change_of_status(history: list[Condition]) -> None:
     conditions: tuple[Condition, ...] = ()
@@ -33,6 +34,7 @@ def test_a_conditions_time_is_that_of_its_last_change_of_status(history: list[Co
         assert condition.observed_generation == last.observed_generation
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_a_condition_survives_its_way_through_a_status(condition: Condition) -> None:
     (condition,) = set_condition((), condition, START)

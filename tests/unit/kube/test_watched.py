@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mistral_voice.kube.observed import Observed
@@ -40,6 +40,7 @@ def test_versions_compare_as_numbers() -> None:
     assert told.changes[-1] == ("u", "100", False)
 
 
+@settings(deadline=None)
 @given(echo_first=st.booleans())
 def test_the_echo_of_our_own_write_is_not_told_whichever_comes_first(echo_first: bool) -> None:
     told = Told()

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mistral_voice.kube.workqueue import Backoff, PassResult, WorkQueue
@@ -159,6 +159,7 @@ async def test_cancelling_ends_every_worker_at_once() -> None:
     assert queue.active_workers == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_delays_never_shrink_with_failures_nor_exceed_the_maximum(failures: int, chance: float) -> None:
     backoff = Backoff(base_seconds=0.05, max_seconds=60, jitter=0.2)
