@@ -1,5 +1,6 @@
 """The alerts as the chart ships them, rehearsed by promtool: each fires when it shall, and stays silent when it shall."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,6 +51,17 @@ def test_prometheus_accepts_the_rules(promtool: Path, folder: Path) -> None:
     result = subprocess.run(
         [promtool, "check", "rules", "--lint-fatal", folder / "rules.yaml"], capture_output=True, text=True, check=False
     )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_understands_the_dashboards_queries(promtool: Path, helm: Helm, tmp_path: Path) -> None:
+    config = one(helm.objects({"grafanaDashboard": {"enabled": True}}), "ConfigMap", f"{NAME}-dashboard")
+    dashboards = [json.loads(text) for text in config["data"].values()]
+    queries = [target["expr"] for board in dashboards for panel in board["panels"] for target in panel.get("targets", [])]
+    filled = [query.replace("$__rate_interval", "5m").replace("$namespace", ".*").replace("$integration", ".*") for query in queries]
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(filled)]
+    (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    result = subprocess.run([promtool, "check", "rules", tmp_path / "queries.yaml"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
