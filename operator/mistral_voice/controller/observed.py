@@ -29,6 +29,7 @@ def deployment_state(workload: ObservedWorkload) -> DeploymentState:
         updated_replicas=workload.updated_replicas,
         ready_replicas=workload.ready_replicas,
         available_replicas=workload.available_replicas,
+        terminating_replicas=workload.terminating_replicas,
         template_hash=workload.template_hash,
         conditions=tuple(
             DeploymentCondition(condition.type, condition.status, condition.reason, condition.message) for condition in workload.troubles

@@ -79,6 +79,7 @@ class ObservedWorkload(Observed, frozen=True, gc=False, kw_only=True):
     updated_replicas: int = 0
     ready_replicas: int = 0
     available_replicas: int = 0
+    terminating_replicas: int = 0
     available: bool = False
     replicas_managers: tuple[str, ...] = ()
     template_hash: str = ""
@@ -130,6 +131,7 @@ class _WorkloadStatus(msgspec.Struct, rename="camel"):
     updated_replicas: int = 0
     ready_replicas: int = 0
     available_replicas: int = 0
+    terminating_replicas: int = 0
     conditions: list[WorkloadCondition] = []
 
 
@@ -203,6 +205,7 @@ class Reader:
             updated_replicas=status.updated_replicas,
             ready_replicas=status.ready_replicas,
             available_replicas=status.available_replicas,
+            terminating_replicas=status.terminating_replicas,
             available=any(condition.type == "Available" and condition.status == "True" for condition in status.conditions),
             replicas_managers=self._replicas_managers(workload.metadata),
             template_hash=workload.metadata.annotations.get(self._marks.template_hash_annotation, ""),

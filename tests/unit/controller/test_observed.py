@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from mistral_voice.controller.observed import pod_trouble
+from mistral_voice.controller.input import DeploymentCondition, DeploymentState
+from mistral_voice.controller.observed import deployment_state, pod_trouble
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.observed import ObservedWorkload, WorkloadCondition
 from tests.unit.controller.given import RUNNING
 
 STARTING = replace(RUNNING, ready_replicas=0)
@@ -105,3 +107,36 @@ def test_words_are_bounded() -> None:
     trouble = pod_trouble([pod(waiting("ErrImagePull", "no " * 5000))], STARTING)
     assert trouble is not None
     assert len(trouble.message) < 1000
+
+
+def test_deployment_is_read_from_what_the_watch_keeps() -> None:
+    seen = ObservedWorkload(
+        namespace="team-a",
+        name="support-voice",
+        uid="u",
+        resource_version="1",
+        generation=3,
+        observed_generation=2,
+        wanted_replicas=4,
+        replicas=5,
+        updated_replicas=1,
+        ready_replicas=4,
+        available_replicas=4,
+        terminating_replicas=1,
+        replicas_managers=("kube-controller-manager",),
+        template_hash="abc",
+        troubles=(WorkloadCondition("ReplicaFailure", "True", "FailedCreate", "exceeded quota"),),
+    )
+    assert deployment_state(seen) == DeploymentState(
+        generation=3,
+        observed_generation=2,
+        wanted_replicas=4,
+        replicas_owned_by_other=True,
+        replicas=5,
+        updated_replicas=1,
+        ready_replicas=4,
+        available_replicas=4,
+        terminating_replicas=1,
+        template_hash="abc",
+        conditions=(DeploymentCondition("ReplicaFailure", "True", "FailedCreate", "exceeded quota"),),
+    )
