@@ -1,27 +1,22 @@
 """An operator at work in one namespace of a real API server, with Mistral simulated over TLS, and the hands to try it."""
 
-import base64
 import contextlib
-import json
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import trustme
 
-from mistral_voice.contract.names import API_VERSION, KIND
-from mistral_voice.controller.streams import INTEGRATION
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.errors import AlreadyExists, NotFound
-from mistral_voice.kube.objects import KubeObject
-from mistral_voice.kube.resources import DEPLOYMENT, NAMESPACE, SECRET, Resource
+from mistral_voice.kube.resources import DEPLOYMENT
 from tests.cluster import ApiServer
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import SimulatorHandle, running_simulator
+from tests.support.tenant import TenantHands
 from tests.support.waiting import eventually
 
 CANARY = "canary-key-4b1d0c55e7f2"
@@ -30,7 +25,7 @@ _CHILDREN = ("serviceaccounts", "configmaps", "deployments", "services", "poddis
 
 
 @dataclass
-class Operating:
+class Operating(TenantHands):
     """One namespace, one operator that watches only it, and one simulated Mistral."""
 
     cluster: ApiServer
@@ -45,85 +40,14 @@ class Operating:
         """Run kubectl and return what it prints."""
         return self.cluster.kubectl(*arguments).stdout
 
-    async def put_key(self, value: str | None = None, *, name: str = "mistral", key: str = "apiKey", kind: str = "Opaque") -> None:
-        """Create or replace the Secret with a key; the simulator's valid one if no other is given."""
-        await self.put_secret({key: (value if value is not None else self.mistral.key).encode()}, name=name, kind=kind)
+    @property
+    def valid_key(self) -> str:
+        """The key that the simulator takes from the beginning."""
+        return self.mistral.key
 
-    async def put_secret(self, data: dict[str, bytes], *, name: str = "mistral", kind: str = "Opaque") -> None:
-        """Create a Secret, or replace its data."""
-        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": encoded}
-        try:
-            await self.client.create(SECRET, self.namespace, body)
-        except AlreadyExists:
-            await self.client.json_patch(SECRET, self.namespace, name, [{"op": "replace", "path": "/data", "value": encoded}])
-
-    async def apply(self, name: str, **spec: Any) -> KubeObject:
-        """Apply an integration: byok with the Secret `mistral` unless said otherwise; None removes a field."""
-        whole = {"mode": "byok", "secretRef": {"name": "mistral"}, **spec}
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {key: value for key, value in whole.items() if value is not None},
-        }
-        return await self.client.apply(INTEGRATION, self.namespace, name, body, field_manager="tenant", force=True)
-
-    async def integration(self, name: str) -> KubeObject:
-        """Read an integration."""
-        return await self.client.get(INTEGRATION, self.namespace, name)
-
-    async def condition(self, name: str, kind: str, status: str, *, timeout_seconds: float = 30) -> dict[str, Any]:
-        """Wait until a condition has this status for the present generation, and return it."""
-        seen: dict[str, Any] = {}
-
-        async def reached() -> dict[str, Any] | None:
-            body = await self.integration(name)
-            seen["status"] = body.get("status")
-            for condition in body.get("status", {}).get("conditions", ()):
-                found: dict[str, Any] = condition
-                if found["type"] == kind and found["status"] == status:
-                    return found if found.get("observedGeneration") == body["metadata"]["generation"] else None
-            return None
-
-        try:
-            found: dict[str, Any] | None = await eventually(reached, f"{kind}={status} of {name}", timeout_seconds, 0.05)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{json.dumps(seen, indent=1)}\n{self.operator.log[-3000:]}") from None
-        assert found is not None
-        return found
-
-    @staticmethod
-    def issue(body: KubeObject, code: str) -> dict[str, Any]:
-        """Return the issue of this code in an integration's status."""
-        issues = body["status"].get("issues", [])
-        found: dict[str, Any] | None = next((issue for issue in issues if issue["code"] == code), None)
-        assert found is not None, issues
-        return found
-
-    def exists(self, resource: Resource, name: str) -> Callable[[], Awaitable[bool]]:
-        """Return a question: does this object exist?"""
-
-        async def ask() -> bool:
-            try:
-                await self.client.get(resource, self.namespace, name, metadata_only=True)
-            except NotFound:
-                return False
-            return True
-
-        return ask
-
-    def replicas(self, name: str, number: int) -> Callable[[], Awaitable[bool]]:
-        """Return a question: does the Deployment want so many pods?"""
-
-        async def ask() -> bool:
-            try:
-                deployment = await self.client.get(DEPLOYMENT, self.namespace, f"{name}-voice")
-            except NotFound:
-                return False
-            return bool(deployment["spec"].get("replicas") == number)
-
-        return ask
+    def explanation(self) -> str:
+        """The operator's last words."""
+        return self.operator.log[-3000:]
 
     async def eventually_asked(self, key_id: str, times: int) -> None:
         """Wait until Mistral was asked so often with a key."""
@@ -168,13 +92,6 @@ class Operating:
             or 0.0
         )
 
-    @staticmethod
-    def meaning(body: KubeObject) -> KubeObject:
-        """Return what a user would see of an object: no versions, times, field managers or status."""
-        dropped = ("resourceVersion", "managedFields", "generation", "creationTimestamp", "uid")
-        metadata = {key: value for key, value in body["metadata"].items() if key not in dropped}
-        return {**{key: value for key, value in body.items() if key != "status"}, "metadata": metadata}
-
     @contextlib.asynccontextmanager
     async def operator_restarted(self) -> AsyncIterator[OperatorProcess]:
         """Stop the operator and run another in its place while the context lasts."""
@@ -199,9 +116,26 @@ class Operation:
 
     async def in_new_namespace(self) -> Operating:
         """Make a namespace and return the hands for it. Nothing removes it: the API server goes with the run."""
-        name = f"t-{secrets.token_hex(5)}"
-        await self.client.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        return Operating(self.cluster, self.client, name, self.folder, self.mistral, self.operator, self.settings)
+        return self.inside(new_namespace(self.cluster))
+
+    def inside(self, namespace: str) -> Operating:
+        """Return the hands for a namespace."""
+        return Operating(self.cluster, self.client, namespace, self.folder, self.mistral, self.operator, self.settings)
+
+
+def new_namespace(cluster: ApiServer) -> str:
+    """Make a namespace and return its name."""
+    name = f"t-{secrets.token_hex(5)}"
+    cluster.kubectl("create", "namespace", name)
+    return name
+
+
+@contextlib.asynccontextmanager
+async def operating_alone(cluster: ApiServer, folder: Path, **settings: Any) -> AsyncIterator[Operating]:
+    """Run an operator that watches one new namespace and nothing else while the context lasts."""
+    namespace = new_namespace(cluster)
+    async with operation(cluster, folder, watchNamespaces=[namespace], **settings) as running:
+        yield running.inside(namespace)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.operating import Operating, operation
+from mistral_voice.kube.resources import DEPLOYMENT
+from tests.api.operating import Operating, operating_alone
 from tests.cluster import ApiServer
 from tests.support.operator import running_operator
 from tests.support.waiting import eventually
@@ -13,8 +14,8 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 async def world(cluster: ApiServer, tmp_path: Path) -> AsyncIterator[Operating]:
-    async with operation(cluster, tmp_path) as running:
-        yield await running.in_new_namespace()
+    async with operating_alone(cluster, tmp_path) as world:
+        yield world
 
 
 async def test_a_second_visit_writes_nothing(world: Operating) -> None:
@@ -71,3 +72,32 @@ async def test_a_leader_that_loses_its_lease_ends(world: Operating) -> None:
     await eventually(ended, "the process to end", timeout_seconds=20)
     assert world.operator.process.returncode == 1
     assert "Leadership is lost" in world.operator.log
+
+
+async def test_an_upgrade_of_the_operator_rolls_out_one_gateway_at_a_time(cluster: ApiServer, tmp_path: Path) -> None:
+    async with operating_alone(cluster, tmp_path, rolloutPace=1) as world:
+        names = ["one", "two", "three"]
+        await world.put_key()
+        for name in names:
+            await world.apply(name)
+        for name in names:
+            await world.pretend_pods(name, ready=1)
+            await world.condition(name, "Ready", "True")
+        await world.operator.stop()
+        upgraded = {**world.settings, "image": "mistral-voice-operator:next"}
+        async with running_operator(cluster.kubeconfig, world.folder, identity="operator-1", **upgraded) as operator:
+            for number in (1, 2, 3):
+
+                async def so_many(number: int = number) -> bool:
+                    waiting = await operator.metric("mistral_voice_operator_rollouts_pending")
+                    return len(await on_next_image(world, names)) == number and waiting == len(names) - number
+
+                await eventually(so_many, f"{number} gateways on the new image and the others waiting")
+                for name in await on_next_image(world, names):
+                    await world.pretend_pods(name, ready=1)
+
+
+async def on_next_image(world: Operating, names: list[str]) -> list[str]:
+    deployments = [await world.client.get(DEPLOYMENT, world.namespace, f"{name}-voice") for name in names]
+    images = [deployment["spec"]["template"]["spec"]["containers"][0]["image"] for deployment in deployments]
+    return [name for name, image in zip(names, images, strict=True) if image.endswith(":next")]

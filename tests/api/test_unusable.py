@@ -110,7 +110,8 @@ TROUBLE: list[tuple[dict[str, Any], str]] = [
 
 async def test_trouble_on_the_way_counts_after_three_in_a_row_and_never_stalls(running: Operation) -> None:
     # Four kinds of trouble side by side: each takes its time, and they don't disturb one another.
-    await asyncio.gather(*(trouble_counts(await running.in_new_namespace(), fault, reason) for fault, reason in TROUBLE))
+    worlds = [await running.in_new_namespace() for _ in TROUBLE]
+    await asyncio.gather(*(trouble_counts(world, fault, reason) for world, (fault, reason) in zip(worlds, TROUBLE, strict=True)))
 
 
 async def trouble_counts(world: Operating, fault: dict[str, Any], reason: str) -> None:
