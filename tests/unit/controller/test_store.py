@@ -1,0 +1,63 @@
+from typing import Any
+
+from mistral_voice.controller.store import IntegrationStore
+from mistral_voice.kube.objects import ObjectKey
+
+KEY = ObjectKey("team", "support")
+
+
+def integration(uid: str = "u1", version: str = "1", generation: int = 1, **rest: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "team",
+        "name": "support",
+        "uid": uid,
+        "resourceVersion": version,
+        "generation": generation,
+        "managedFields": [1],
+    }
+    return {"metadata": metadata, "spec": {"mode": "byok"}, **rest}
+
+
+def test_a_new_and_a_changed_integration_deserve_a_visit() -> None:
+    store = IntegrationStore()
+    assert store.put(integration())
+    assert store.put(integration(version="2", generation=2))
+    assert store.put(integration(version="3", generation=2, status={"issues": []}))
+
+
+def test_a_mere_new_version_deserves_none() -> None:
+    store = IntegrationStore()
+    store.put(integration())
+    assert not store.put(integration(version="2"))
+    stored = store.get(KEY)
+    assert stored is not None
+    assert stored.resource_version == "2"
+
+
+def test_the_echo_of_our_own_status_deserves_none_but_a_strangers_does() -> None:
+    store = IntegrationStore()
+    body = integration()
+    store.put(body)
+    store.expect(KEY, body, {"observedGeneration": 1})
+    assert not store.put(integration(version="2", status={"observedGeneration": 1}))
+    assert store.put(integration(version="3", status={"observedGeneration": 7}))
+
+
+def test_a_successor_of_the_same_name_is_another_integration() -> None:
+    store = IntegrationStore()
+    store.put(integration())
+    assert store.put(integration(uid="u2"))
+    assert store.key_of("u1") is None
+    store.remove(KEY, "u1")
+    assert store.key_of("u2") == KEY
+    store.remove(KEY, "u2")
+    assert store.get(KEY) is None
+    assert len(store) == 0
+
+
+def test_field_managers_are_not_kept() -> None:
+    store = IntegrationStore()
+    store.put(integration())
+    stored = store.get(KEY)
+    assert stored is not None
+    assert "managedFields" not in stored.decoded()["metadata"]
