@@ -84,5 +84,11 @@ def _stored(body: KubeObject) -> StoredIntegration:
 
 def _meaning(body: KubeObject) -> int:
     metadata = body["metadata"]
-    parts = (metadata.get("generation"), metadata.get("annotations"), metadata.get("deletionTimestamp"), body.get("status"))
+    parts = (
+        metadata["uid"],
+        metadata.get("generation"),
+        metadata.get("annotations"),
+        metadata.get("deletionTimestamp"),
+        body.get("status"),
+    )
     return hash(_encode(parts))
