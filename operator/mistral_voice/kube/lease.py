@@ -32,6 +32,13 @@ class LeaseTiming:
     renew_deadline_seconds: float = 10.0
     retry_seconds: float = 2.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.retry_seconds < self.renew_deadline_seconds < self.lease_seconds:
+            raise ValueError(
+                f"A lease of {self.lease_seconds} s, renewed every {self.retry_seconds:g} s for at most {self.renew_deadline_seconds:g} s, "
+                "is not safe: the retry period must be shorter than the renew deadline, and that shorter than the lease."
+            )
+
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     holder_identity: str | None = None
