@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from mistral_voice.kube.errors import NotFound
+from mistral_voice.kube.errors import Invalid, NotFound
 from mistral_voice.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -187,6 +187,58 @@ async def test_an_invalid_change_leaves_the_gateway_and_says_so(world: Operating
     await world.condition("support", "GatewayAvailable", "True")
     after = await world.client.get(DEPLOYMENT, world.namespace, "support-voice")
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: {name}}}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}
+    resourceRules: [{{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}}]
+  validations:
+  - expression: "!('forbidden' in object.spec.template.metadata.labels)"
+    message: pods labelled forbidden are not welcome here
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: {name}}}
+spec: {{policyName: {name}, validationActions: [Deny]}}
+"""
+
+
+async def test_what_an_admission_policy_refuses_leaves_nothing_half_applied(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.condition("support", "Healthy", "True")
+    policy = POLICY.format(name=f"no-forbidden-{world.namespace}", namespace=world.namespace)
+    world.cluster.kubectl("apply", "-f", "-", stdin=policy)
+
+    async def in_force() -> bool:
+        patch = {"spec": {"template": {"metadata": {"labels": {"forbidden": "yes"}}}}}
+        try:
+            await world.client.apply(
+                DEPLOYMENT,
+                world.namespace,
+                "support-voice",
+                {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "support-voice"}, **patch},
+                field_manager="asking",
+                dry_run=True,
+            )
+        except Invalid:
+            return True
+        return False
+
+    await eventually(in_force, "the policy to be in force")
+    before = await world.client.get(CONFIG_MAP, world.namespace, "support-voice")
+    await world.apply("support", config={"maxSessionDurationSeconds": 60}, gateway={"template": {"labels": {"forbidden": "yes"}}})
+    condition = await world.condition("support", "ConfigValid", "False")
+    assert condition["reason"] == "RefusedByServer"
+    assert "pods labelled forbidden are not welcome here" in condition["message"]
+    after = await world.client.get(CONFIG_MAP, world.namespace, "support-voice")
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
 async def test_managed_mode_gets_no_children_and_says_why(world: Operating) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.health.result import ProbeResult
-from mistral_voice.controller.health.schedule import next_check
+from mistral_voice.controller.health.schedule import next_check, shared_since
 from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.health.target import probe_target
 from mistral_voice.controller.health.thresholds import after
@@ -77,17 +77,19 @@ class HealthChecks:
         memory, target = visit.memory, probe_target(visit.known)
         if visit.api_key is None or target is None:
             return
+        interval = visit.known.valid_spec.health_check.interval_seconds
+        oldest = shared_since(memory.next_check_at, interval, visit.known.now)
         owner = f"key of {visit.key}"
         self._redactor.know(owner, [visit.api_key])
         try:
-            result = await self._probes.result(visit.api_key, target, not_older_than=_oldest_taken(visit))
+            result = await self._probes.result(visit.api_key, target, not_older_than=oldest)
         finally:
             memory.checking = False
             self._redactor.know(owner, [])
         if memory.generation != visit.known.generation:
             return
         memory.health = after(memory.health, result)
-        memory.next_check_at = next_check(memory.health, visit.known.valid_spec.health_check.interval_seconds, self._now(), self._jitter)
+        memory.next_check_at = next_check(memory.health, interval, self._now(), self._jitter)
         self._tell(visit, result)
 
     def _tell(self, visit: Visit, result: ProbeResult) -> None:
@@ -98,9 +100,3 @@ class HealthChecks:
                 result.message,
                 extra={"namespace": visit.key.namespace, "integration": visit.key.name, "reason": result.code.value},
             )
-
-
-def _oldest_taken(visit: Visit) -> datetime:
-    # A result that another integration with the same key and settings got since ours was due is as good as our own.
-    due = visit.memory.next_check_at
-    return due if due is not None else visit.known.now

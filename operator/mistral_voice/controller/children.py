@@ -66,17 +66,25 @@ class Children:
             return Applied()
         owner = Owner(names.API_VERSION, names.KIND, visit.key.namespace, visit.key.name, visit.known.uid)
         outcomes: list[Outcome] = []
-        for child in desired.objects:
-            try:
-                outcomes.append(await self._ensure(visit, child, owner))
-            except (Forbidden, Invalid) as error:
-                return Applied(tuple(outcomes), refused=_refusal(child, error))
-            if outcomes[-1].action not in _DONE:
-                return Applied(tuple(outcomes))
+        for step in (self._foreseen, self._ensure):
+            for child in desired.objects:
+                try:
+                    outcome = await step(visit, child, owner)
+                except (Forbidden, Invalid) as error:
+                    return Applied(tuple(outcomes), refused=_refusal(child, error))
+                if outcome is not None:
+                    outcomes.append(outcome)
+                    if outcome.action not in _DONE:
+                        return Applied(tuple(outcomes))
         await self._prune(visit, desired, owner)
         return Applied(tuple(outcomes))
 
-    async def _ensure(self, visit: Visit, child: Child, owner: Owner) -> Outcome:
+    async def _foreseen(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
+        # A Deployment that the API server won't take must not leave a changed ConfigMap behind: a pod that restarts would read it.
+        present = _present(visit, child.resource) if child.resource == DEPLOYMENT else None
+        return None if present is None else await self._applier.refusal(child.resource, child.body, owner, present)
+
+    async def _ensure(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
         if child.resource == SECRET:
             return await self._token(visit, owner)
         return await self._applier.ensure(child.resource, child.body, owner, _present(visit, child.resource))

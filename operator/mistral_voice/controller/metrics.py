@@ -78,7 +78,10 @@ class QueueMetrics:
 
 @dataclass(frozen=True)
 class IntegrationFigures:
-    """What is exported of one integration. `ready_reason` says why it is not ready, `probe_reason` why its check failed; times are Unix seconds."""
+    """What is exported of one integration.
+
+    `ready_reason` says why it is not ready, `probe_reason` why its check failed. Times are Unix seconds.
+    """
 
     namespace: str
     integration: str

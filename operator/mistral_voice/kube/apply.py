@@ -135,6 +135,32 @@ class Applier:
                 observed = await self._read(wanted)
         raise AssertionError("the last attempt returns or raises")
 
+    async def refusal(self, resource: Resource, desired: KubeObject, owner: Owner, observed: Observed) -> Outcome | None:
+        """Ask the API server, without writing anything, whether it takes a change of an object of ours. Return its refusal, or None.
+
+        Nothing is asked where the object was written as wanted before. Raises as `ensure` does.
+        """
+        wanted = self._wanted(resource, desired, owner)
+        if not is_owned(observed, owner) or observed.desired_hash == wanted.hash:
+            return None
+        try:
+            await self._client.apply(
+                resource,
+                wanted.key.namespace,
+                wanted.key.name,
+                _with_uid(wanted, observed),
+                field_manager=self._marks.field_manager,
+                force=True,
+                metadata_only=True,
+                dry_run=True,
+            )
+        except ApiError as error:
+            if error.status in _FINAL and not _is_out_of_date(error):
+                return Outcome(Action.REFUSED, resource, wanted.key, _refusal(wanted, error, exists=True), observed)
+            if not _is_out_of_date(error):
+                raise
+        return None
+
     async def _bring_about(self, wanted: _Wanted, owner: Owner, observed: Observed | None) -> Outcome:
         if observed is None:
             return await self._create(wanted)
@@ -217,13 +243,11 @@ class Applier:
     async def _upgrade_and_apply(self, wanted: _Wanted, observed: Observed) -> bytes:
         if observed.updated is not None:
             await self._upgrade(wanted, observed)
-        # The UID keeps an apply from making an object anew that is gone: creation is a POST, which sees whose the name is.
-        body = {**wanted.body, "metadata": {**wanted.body["metadata"], "uid": observed.uid}}
         answer = await self._client.apply(
             wanted.resource,
             wanted.key.namespace,
             wanted.key.name,
-            body,
+            _with_uid(wanted, observed),
             field_manager=self._marks.field_manager,
             force=True,
             metadata_only=self._reader.metadata_only(wanted.resource),
@@ -317,6 +341,11 @@ class Applier:
         except NotFound:
             return False
         return True
+
+
+def _with_uid(wanted: _Wanted, observed: Observed) -> KubeObject:
+    # The UID keeps an apply from making an object anew that is gone: creation is a POST, which sees whose the name is.
+    return {**wanted.body, "metadata": {**wanted.body["metadata"], "uid": observed.uid}}
 
 
 def _is_out_of_date(error: ApiError) -> bool:

@@ -170,12 +170,13 @@ class Client:
         force: bool = False,
         subresource: str | None = None,
         metadata_only: bool = False,
+        dry_run: bool = False,
     ) -> KubeObject:
         """Apply an object server-side: what `body` sets is ours afterwards; what we applied before and do no longer goes away.
 
-        With `metadata.uid` in the body an object that is gone is not made again: `Conflict`.
+        With `metadata.uid` in the body an object that is gone is not made again: `Conflict`. A `dry_run` only asks: nothing is stored.
         """
-        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        query = {"fieldManager": field_manager, "force": "true" if force else "false"} | ({"dryRun": "All"} if dry_run else {})
         accept = _METADATA if metadata_only else JSON
         return await self._send(Call("apply", "PATCH", resource, namespace, name, subresource, query, _encode(body), _APPLY_PATCH, accept))
 
