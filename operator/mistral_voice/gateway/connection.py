@@ -186,7 +186,8 @@ class Connection:
             if message.type is WSMsgType.TEXT:
                 self._metrics.received_bytes.inc(len(message.data))
                 self._take_message(message.data)
-                await self._hearing.room()
+                if await self._hearing.room():
+                    self._metrics.limit_hit("input_backlog")
             elif message.type is WSMsgType.BINARY:
                 self._complain(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
             elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:

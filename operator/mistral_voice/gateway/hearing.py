@@ -88,15 +88,17 @@ class Hearing:
         if self._detector is not None:
             self._detector.close()
 
-    async def room(self) -> None:
-        """Wait until the client's audio is not too far ahead."""
+    async def room(self) -> bool:
+        """Wait until the client's audio is not too far ahead; returns whether it was."""
         self._mind_backlog()
+        had_to_wait = not self._room.is_set()
         while not self._room.is_set():
             try:
                 async with asyncio.timeout(0.1):
                     await self._room.wait()
             except TimeoutError:
                 self._mind_backlog()
+        return had_to_wait
 
     def _heard_under(self, epoch: int) -> Heard:
         return lambda event, position_ms: self._heard(event, position_ms, epoch)

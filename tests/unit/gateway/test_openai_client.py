@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from openai.types.realtime import RealtimeServerEvent
 
 from tests.support.gateway import DEADLINE_SECONDS, GatewayHandle, running_gateway
@@ -89,9 +90,13 @@ async def test_the_end_of_a_session_is_understood(mistral: SimulatorHandle, tmp_
         asyncio.timeout(DEADLINE_SECONDS),
         client_of(gateway).realtime.connect(model="gpt-realtime") as connection,
     ):
-        seen = []
+        seen: list[RealtimeServerEvent] = []
         with pytest.raises(ConnectionClosedOK):
-            while True:
-                seen.append(await connection.recv())
+            await receive_into(seen, connection)
     assert seen[-1].type == "error"
     assert seen[-1].error.code == "session_expired"
+
+
+async def receive_into(events: list[RealtimeServerEvent], connection: AsyncRealtimeConnection) -> None:
+    while True:
+        events.append(await connection.recv())

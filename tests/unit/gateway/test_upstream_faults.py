@@ -110,7 +110,7 @@ async def test_a_transcription_that_falls_silent_is_final_by_the_clock(gateway: 
         ("chat", "error_event", "upstream_unavailable"),
         ("speech_realtime", "cut", "upstream_disconnected"),
         ("speech_realtime", "garbage", "upstream_garbled"),
-        ("speech_realtime", "error_event", "upstream_rejected"),
+        ("speech_realtime", "error_event", "upstream_unavailable"),
         ("speech_realtime", "close", "upstream_"),
     ],
 )
@@ -132,8 +132,9 @@ async def test_a_reply_cut_in_the_middle_keeps_what_was_said_and_is_not_said_aga
         assert messages[-2] == {"role": "assistant", "content": part["content"][0]["transcript"]}
 
 
-async def test_a_transcription_cut_in_the_middle_is_begun_anew(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
-    await mistral.add_fault("cut", endpoint="transcription_realtime", times=1, after_events=4)
+@pytest.mark.parametrize("kind", ["cut", "error_event", "close"])
+async def test_a_transcription_that_breaks_off_is_begun_anew(gateway: GatewayHandle, mistral: SimulatorHandle, kind: str) -> None:
+    await mistral.add_fault(kind, endpoint="transcription_realtime", times=1, after_events=4)
     async with gateway.connect() as client:
         await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
         assert (await ask_aloud(client))["status"] == "completed"

@@ -31,6 +31,8 @@ class StreamError(Exception):
         return self.kind in (FaultKind.UNAVAILABLE, FaultKind.DISCONNECTED)
 
 
+INVALID_MODEL = 1500
+
 _SENTENCES = {
     401: (FaultKind.UNAUTHORIZED, "Mistral refused the integration's API key (401)."),
     403: (FaultKind.FORBIDDEN, "Mistral forbids this request for the integration's API key (403)."),
@@ -52,8 +54,14 @@ def error_of_status(status: int, what: str) -> StreamError:
 
 
 def error_of_event(code: int | str | None, what: str) -> StreamError:
-    """Return the error for an `error` event on a realtime socket. Codes below 600 are HTTP statuses; the others are Mistral's own."""
+    """Return the error for an `error` event on a realtime socket.
+
+    Codes from 400 to 599 are HTTP statuses, 1500 is an unknown model. The others are Mistral's own and undocumented; those that are seen in
+    practice (3804, a time-out within the service) pass.
+    """
     if isinstance(code, int) and 400 <= code < 600:
         return error_of_status(code, what)
+    if code == INVALID_MODEL:
+        return StreamError(FaultKind.REJECTED, f"{what} failed: Mistral doesn't know the model, or it can't do this.")
     shown = f" (code {code})" if isinstance(code, int) else ""
-    return StreamError(FaultKind.REJECTED, f"{what} failed: Mistral reported an error{shown}.")
+    return StreamError(FaultKind.UNAVAILABLE, f"{what} failed: Mistral reported an error{shown}.")

@@ -1,0 +1,111 @@
+"""Detection for many callers at once, by the model itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from mistral_voice.gateway.session.config import ServerVad
+from mistral_voice.gateway.vad.endpointer import Started, Stopped
+from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.gateway.vad.framing import Framer
+from mistral_voice.gateway.vad.silero import FRAME_SAMPLES, Silero, SileroState
+from mistral_voice.gateway.vad.stream import VadStream
+from tests.support.speech import noise, silence, speech
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[VadEngine]:
+    engine = VadEngine()
+    running = asyncio.create_task(engine.run())
+    yield engine
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+class Caller:
+    """Someone whose voice is listened for."""
+
+    def __init__(self, engine: VadEngine, settings: ServerVad | None = None) -> None:
+        self.events: list[Started | Stopped] = []
+        self.judged_ms = 0
+        self.stream = VadStream(engine, settings or ServerVad(), 0, self._heard)
+
+    def _heard(self, event: Started | Stopped | None, position_ms: int) -> None:
+        self.judged_ms = position_ms
+        if event is not None:
+            self.events.append(event)
+
+    async def is_judged_to(self, milliseconds: int) -> None:
+        await eventually(lambda: self.judged_ms >= milliseconds - 64, f"{milliseconds} ms to be judged; {self.judged_ms} are")
+
+
+async def test_audio_waits_for_the_model_and_none_is_lost(engine: VadEngine) -> None:
+    caller = Caller(engine)
+    audio = silence(700) + speech("Good morning, everyone.") + silence(900)
+    assert not engine.is_loaded
+    caller.stream.feed(audio)
+    await caller.is_judged_to(len(audio) // 48)
+    started, stopped = caller.events
+    assert isinstance(started, Started)
+    assert isinstance(stopped, Stopped)
+    assert started.at_ms == pytest.approx(700, abs=130)
+    assert stopped.at_ms == pytest.approx(len(audio) // 48 - 400, abs=200)
+
+
+async def test_each_caller_is_judged_alone_though_all_share_a_batch(engine: VadEngine) -> None:
+    """Silent, noisy and speaking callers side by side: each gets what it would get alone, however its audio is cut."""
+    await engine.warm()
+    question = silence(320) + speech("What time is it now?") + silence(1000)
+    length_ms = len(question) // 48
+    voices = [question, silence(length_ms), noise(length_ms, -40)] * 7
+    alone = Caller(engine)
+    alone.stream.feed(question)
+    await alone.is_judged_to(length_ms)
+    callers = [Caller(engine) for _ in voices]
+    for start in range(0, len(question), 960):
+        for number, (caller, voice) in enumerate(zip(callers, voices, strict=True)):
+            step = 960 * (1 + number % 3)
+            if start % step == 0:
+                caller.stream.feed(voice[start : start + step])
+        if start % 9600 == 0:
+            await asyncio.sleep(0)
+    await asyncio.gather(*(caller.is_judged_to(length_ms) for caller in callers))
+    assert len(alone.events) == 2
+    assert [caller.events for caller in callers[0::3]] == [alone.events] * 7
+    assert not any(caller.events for number, caller in enumerate(callers) if number % 3)
+
+
+async def test_a_closed_stream_says_nothing_more(engine: VadEngine) -> None:
+    await engine.warm()
+    caller = Caller(engine)
+    caller.stream.feed(speech("Hello there, hello."))
+    caller.stream.close()
+    other = Caller(engine)
+    other.stream.feed(speech("Hello there, hello."))
+    await eventually(lambda: other.events, "the other caller's start")
+    assert not caller.events
+
+
+def test_a_batch_gives_the_same_probabilities_as_one_by_one() -> None:
+    model = Silero()
+    frames = [frame for frame in Framer().frames(speech("One two three.")) if frame is not None][:20]
+    single = SileroState()
+    expected = [model.probabilities([frame], [single])[0] for frame in frames]
+    states = [SileroState() for _ in range(5)]
+    batched = [model.probabilities([frame] * 5, states) for frame in frames]
+    for one, many in zip(expected, batched, strict=True):
+        assert many == pytest.approx([one] * 5, abs=1e-4)
+
+
+def test_frames_are_whole_and_in_time() -> None:
+    framer = Framer()
+    tone = (np.sin(np.arange(24_000) * 2 * np.pi * 440 / 24_000) * 16_000).astype("<i2").tobytes()
+    frames = [frame for start in range(0, len(tone), 700) for frame in framer.frames(tone[start : start + 700])]
+    assert 29 <= len(frames) <= 31
+    for frame in frames[1:]:
+        assert frame is not None
+        assert len(frame) == FRAME_SAMPLES
+        assert 0.4 < np.abs(frame).max() < 0.55
