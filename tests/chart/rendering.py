@@ -12,7 +12,6 @@ import yaml
 
 from tests.cluster.binaries import Binaries
 from tests.cluster.cache import Cache, cache_root
-from tests.cluster.cluster import Cluster
 from tests.cluster.progress import Progress
 
 CHART = Path(__file__).parents[2] / "charts" / "mistral-voice-operator"
@@ -101,8 +100,3 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = NAME) -> dict[str,
 def series_in(text: str) -> set[str]:
     """Return the names of our series in PromQL; a histogram by its own name."""
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bmistral_voice_\w+", text)}
-
-
-def install(cluster: Cluster, namespace: str, *settings: str) -> None:
-    """Install the chart into a cluster that need not run its pods."""
-    cluster.helm("install", RELEASE, str(CHART), "--namespace", namespace, "--create-namespace", *settings)

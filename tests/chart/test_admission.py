@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from mistral_voice.contract import names
-from tests.chart.rendering import NAME, install
+from tests.chart.installing import DENIED, install
+from tests.chart.rendering import NAME
 from tests.cluster import ApiServer, api_server
 
-SYSTEM = "voice-system"
 TEAM = "team-a"
-DENIED = "denied request"
 CONTROLLERS = ["clusterrole-aggregation-controller", "serviceaccount-token-controller", "validatingadmissionpolicy-status-controller"]
 
 
@@ -63,9 +62,7 @@ class Installed:
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installed]:
     with api_server(controller_manager=CONTROLLERS) as cluster:
-        install(cluster, SYSTEM)
-        cluster.kubectl("create", "namespace", TEAM)
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}")
+        operator = install(cluster, TEAM)
         integration = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -73,16 +70,7 @@ def installed() -> Iterator[Installed]:
             "spec": {"mode": "byok", "secretRef": {"name": "mistral"}},
         }
         made = cluster.kubectl("create", "--filename", "-", "--output", "json", stdin=json.dumps(integration))
-        it = Installed(cluster, cluster.kubeconfig_for_service_account(SYSTEM, NAME), json.loads(made.stdout))
-        wait_for_the_policy(it)
-        yield it
-
-
-def wait_for_the_policy(installed: Installed) -> None:
-    # The API server takes a new policy into use within a second or so.
-    deadline = time.monotonic() + 60
-    while DENIED not in installed.create(installed.child("ConfigMap", f"trial-{secrets.token_hex(4)}", labelled=False, owned=False)):
-        assert time.monotonic() < deadline, "the policy was not in use after 60 s"
+        yield Installed(cluster, operator, json.loads(made.stdout))
 
 
 def token(installed: Installed, name: str = "support-voice-token", **how: Any) -> dict[str, Any]:
