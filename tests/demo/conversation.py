@@ -2,12 +2,9 @@
 
 import asyncio
 import base64
-import re
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,9 +14,9 @@ import numpy as np
 from mistral_voice.simulator.live.voice import load_voice
 from tests.cluster import NodeCluster
 from tests.cluster.commands import failure
-from tests.cluster.errors import ClusterError
 from tests.demo.place import INTEGRATION, TEAM
 from tests.demo.waiting import get
+from tests.support.port_forward import port_forward
 
 QUESTION: Final = "What is the capital of France?"
 _RATE: Final = 24_000
@@ -60,27 +57,10 @@ def ask(cluster: NodeCluster, question: Path, reply: Path, token_file: Path) -> 
     secret = get(cluster, "--namespace", TEAM, "secret", gateway["tokenSecretName"])
     token_file.touch(mode=0o600)
     token_file.write_bytes(base64.b64decode(secret["data"]["token"]))
-    with port_forward(cluster, f"service/{INTEGRATION}-voice", url.port or 80) as port:
+    with port_forward(cluster, TEAM, f"service/{INTEGRATION}-voice", url.port or 80) as port:
         argv = [sys.executable, "-m", "mistral_voice.cli.main", "talk"]
         argv += ["--url", f"ws://127.0.0.1:{port}{url.path}", "--token-file", str(token_file), "--in", str(question), "--out", str(reply)]
         result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TALK_SECONDS)
     if result.returncode != 0:
         raise failure("get a spoken answer", argv, result.returncode, (result.stdout + result.stderr).splitlines())
     return result.stdout
-
-
-@contextmanager
-def port_forward(cluster: NodeCluster, target: str, port: int) -> Iterator[int]:
-    """Reach a port in the cluster at a port of this machine's loopback while the body runs; yields the latter."""
-    argv = [str(cluster.kubectl_path), "--namespace", TEAM, "port-forward", target, f":{port}"]
-    process = subprocess.Popen(argv, env=cluster.program_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        match = re.search(r"127\.0\.0\.1:(\d+) ->", line)
-        if match is None:
-            raise ClusterError(f"Could not forward a port to {target}: {line.strip() or 'kubectl said nothing.'}")
-        yield int(match[1])
-    finally:
-        process.terminate()
-        process.wait()

@@ -7,7 +7,6 @@ async with running_simulator() as mistral:
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -23,25 +22,17 @@ from mistral_voice.simulator.temperament import Temperament
 TEST_KEY = "simulated-mistral-key-0001"
 
 
-@dataclass
-class SimulatorHandle:
-    """A running simulator: where it listens, a key that it takes, its parts, and its admin endpoints."""
+class SimulatorHands:
+    """What tests do with a simulator that runs wherever it may: at `base_url`."""
 
-    base_url: str
-    simulator: Simulator
-    _http: aiohttp.ClientSession
-    key: str = TEST_KEY
-    key_id: str = "test"
+    def __init__(self, base_url: str, http: aiohttp.ClientSession) -> None:
+        self.base_url = base_url
+        self._http = http
 
     @property
     def websocket_url(self) -> str:
         """The base URL for realtime sockets."""
         return "ws" + self.base_url.removeprefix("http")
-
-    @property
-    def authorization(self) -> dict[str, str]:
-        """The header that carries the key."""
-        return {"Authorization": f"Bearer {self.key}"}
 
     async def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Call an admin endpoint, such as `/faults`; returns its JSON. Raises AssertionError with its sentence if it refuses."""
@@ -69,6 +60,22 @@ class SimulatorHandle:
         query = "&".join(f"{name}={value}" for name, value in wanted.items())
         found: list[dict[str, Any]] = await self.admin("GET", f"/requests?{query}")
         return found
+
+
+class SimulatorHandle(SimulatorHands):
+    """A simulator in this process: where it listens, a key that it takes, its parts, and its admin endpoints."""
+
+    key = TEST_KEY
+    key_id = "test"
+
+    def __init__(self, base_url: str, simulator: Simulator, http: aiohttp.ClientSession) -> None:
+        super().__init__(base_url, http)
+        self.simulator = simulator
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the key."""
+        return {"Authorization": f"Bearer {self.key}"}
 
 
 @contextlib.asynccontextmanager
