@@ -8,16 +8,18 @@ from typing import Final
 
 import trustme
 
+from tests.cluster.cache import digest
 from tests.demo.place import MISTRAL
 
 HOST: Final = f"simulator.{MISTRAL}.svc.cluster.local"
 URL: Final = f"https://{HOST}"
-_FILES: Final = ("ca.crt", "tls.crt", "tls.key", "keys.json")
+KEYS: Final = ("first-key", "second-key")
+_FILES: Final = ("ca.crt", "tls.crt", "tls.key", "keys.json", *KEYS)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Files in one folder: `ca.crt`, `tls.crt`, `tls.key`, and `keys.json` with the keys `first` and `second`."""
+    """Files in one folder: `ca.crt`, `tls.crt`, `tls.key`, and the keys, `first-key` and `second-key`, in `keys.json` once more."""
 
     folder: Path
 
@@ -26,10 +28,10 @@ class Credentials:
         """The authority's certificate, as PEM."""
         return (self.folder / "ca.crt").read_text()
 
-    def key(self, name: str) -> str:
-        """Return the value of a key."""
-        keys = json.loads((self.folder / "keys.json").read_text())
-        return str(next(key["value"] for key in keys if key["id"] == name))
+    @property
+    def digest(self) -> str:
+        """A word that is another when any of the files is."""
+        return digest(*(self.folder / name for name in _FILES))
 
 
 def credentials(folder: Path) -> Credentials:
@@ -41,6 +43,8 @@ def credentials(folder: Path) -> Credentials:
         authority.cert_pem.write_to_path(str(folder / "ca.crt"))
         certificate.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
         certificate.private_key_pem.write_to_path(str(folder / "tls.key"))
-        keys = [{"id": name, "value": secrets.token_urlsafe(24)} for name in ("first", "second")]
-        (folder / "keys.json").write_text(json.dumps(keys))
+        keys = {name: secrets.token_urlsafe(24) for name in KEYS}
+        for name, value in keys.items():
+            (folder / name).write_text(value)
+        (folder / "keys.json").write_text(json.dumps([{"id": name, "value": value} for name, value in keys.items()]))
     return Credentials(folder)

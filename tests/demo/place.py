@@ -81,8 +81,10 @@ def link_programs(cluster: NodeCluster) -> None:
     programs = FOLDER / "bin"
     programs.mkdir(exist_ok=True)
     for program in (cluster.kubectl_path, cluster.helm_path):
+        # Resolved, since the program found on the PATH may be this very link.
+        target = program.resolve()
         link = programs / program.name
         link.unlink(missing_ok=True)
-        link.symlink_to(program)
+        link.symlink_to(target)
     path = os.pathsep.join([str(programs), str(REPOSITORY / ".venv" / "bin")])
     (FOLDER / "env").write_text(f'export KUBECONFIG="{FOLDER / "kubeconfig"}"\nexport PATH="{path}:$PATH"\n')

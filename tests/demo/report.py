@@ -14,13 +14,14 @@ What to try next, after `. .demo/env`:
     mistral-voice talk --url ws://127.0.0.1:8080/v1/realtime --token-file .demo/token --in .demo/question.wav --out .demo/reply.wav
   The token, as clients get it:
     kubectl -n {TEAM} get secret {INTEGRATION}-voice-token -o jsonpath='{{.data.token}}' | base64 -d
-  With OpenAI's Python client, unchanged:
-    client = AsyncOpenAI(api_key=TOKEN, websocket_base_url="ws://127.0.0.1:8080/v1")
-    async with client.realtime.connect(model="mistral-medium-latest") as connection: …
+  With OpenAI's Python client, unchanged but for address and key:
+    client = AsyncOpenAI(base_url="http://127.0.0.1:8080/v1", api_key=open(".demo/token").read())
+    async with client.realtime.connect(model="mistral-medium-latest") as connection:
+        print(await connection.recv())
 
   Rotate the key (the gateway takes it up without a restart):
-    kubectl -n {TEAM} create secret generic mistral --dry-run=client -o yaml \\
-      --from-literal=apiKey="$(jq -r '.[1].value' .demo/mistral/keys.json)" | kubectl apply --server-side --force-conflicts -f -
+    kubectl -n {TEAM} create secret generic mistral --from-file=apiKey=.demo/mistral/second-key --dry-run=client -o yaml \\
+      | kubectl apply --server-side --force-conflicts -f - && kubectl -n {TEAM} describe mvi {INTEGRATION}
   Break it, and watch it say so; `make demo` mends it:
     kubectl -n {TEAM} patch secret mistral -p '{{"stringData": {{"apiKey": "wrong"}}}}' && kubectl -n {TEAM} get mvi -w
   Ask for something that can't be:

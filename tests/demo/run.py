@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -88,9 +89,8 @@ class Demo:
         with self._progress.step(f"Starting the simulated Mistral in namespace {MISTRAL}"):
             files = [f"--from-file={mistral.folder / name}" for name in ("tls.crt", "tls.key", "keys.json")]
             _apply_secret(cluster, MISTRAL, "simulator", *files)
-            image = place.image_name(self._environ)
-            manifest = (MANIFESTS / "simulator.yaml").read_text().replace(place.IMAGE, image)
-            cluster.kubectl("apply", "--filename", "-", stdin=manifest)
+            manifest = _simulator(place.image_name(self._environ), mistral.digest)
+            cluster.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all(manifest))
 
     def _install_operator(self, cluster: NodeCluster, mistral: Credentials) -> None:
         values = FOLDER / "values.yaml"
@@ -100,7 +100,7 @@ class Demo:
 
     def _create_integration(self, cluster: NodeCluster, mistral: Credentials) -> None:
         with self._progress.step(f"Applying the Secret and the twelve lines of {MANIFESTS.relative_to(REPOSITORY)}/integration.yaml"):
-            _apply_secret(cluster, TEAM, "mistral", f"--from-literal=apiKey={mistral.key('first')}")
+            _apply_secret(cluster, TEAM, "mistral", f"--from-file=apiKey={mistral.folder / 'first-key'}")
             cluster.kubectl("apply", "--filename", str(MANIFESTS / "integration.yaml"))
 
     def _wait(self, cluster: NodeCluster) -> None:
@@ -138,6 +138,15 @@ class Demo:
                 f"{error}\n\nPods:\n{_shown(pods)}\nThe operator's last words:\n{_shown(log)}\n"
                 f"The cluster stays for you to look at: `. {FOLDER / 'env'}`. `make demo` goes on from here, `make demo-down` removes it."
             ) from error
+
+
+def _simulator(image: str, credentials_digest: str) -> list[dict[str, Any]]:
+    """Return the simulator's objects. It reads its files at its start, so others in them are another pod."""
+    service, deployment = yaml.safe_load_all((MANIFESTS / "simulator.yaml").read_text())
+    template = deployment["spec"]["template"]
+    template["metadata"]["annotations"] = {"checksum/credentials": credentials_digest}
+    template["spec"]["containers"][0]["image"] = image
+    return [service, deployment]
 
 
 def _chart_values(cluster: NodeCluster, mistral: Credentials, image: str) -> dict[str, object]:

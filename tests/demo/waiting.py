@@ -59,7 +59,8 @@ def integration_missing(cluster: NodeCluster, namespace: str, name: str) -> str 
     if not conditions or not current:
         return "The operator has not looked at it yet."
     if conditions["Ready"]["status"] == "True":
-        return None
+        under_way = conditions["Reconciling"]
+        return str(under_way["message"]) if under_way["status"] == "True" else None
     for kind in ("ConfigValid", "CredentialResolved", "GatewayAvailable", "Healthy", "Ready"):
         condition = conditions.get(kind, {})
         if condition.get("status") != "True":
