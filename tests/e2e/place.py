@@ -1,0 +1,161 @@
+"""What all node tests share: one cluster with one installation of the chart, and Mistral simulated twice, scripted and live."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import trustme
+import yaml
+
+from mistral_voice.kube.access import load_access
+from mistral_voice.kube.client import Client
+from tests.cluster import NodeCluster
+from tests.cluster.images import ImageRequest, Images
+from tests.cluster.progress import Progress
+from tests.demo.place import CHART, REPOSITORY
+from tests.demo.place import IMAGE as DEMO_IMAGE
+from tests.support.port_forward import port_forward
+from tests.support.simulator import SimulatorHands
+
+MANIFESTS: Final = Path(__file__).parent / "manifests"
+SIMULATOR: Final = REPOSITORY / "tests" / "demo" / "manifests" / "simulator.yaml"
+RELEASE: Final = "mistral-voice-operator"
+SYSTEM: Final = "voice-test-system"
+"""The operator's namespace."""
+MISTRAL: Final = "voice-test-mistral"
+"""The simulators' namespace."""
+LIVE_KEY: Final = "simulated-live-key-0001"
+SCRIPTED: Final = "scripted"
+LIVE: Final = "live"
+"""Names of the simulators, and `LIVE` of the endpoint that leads to it; the scripted one's is `default`."""
+
+
+def image_name() -> str:
+    """Return the image of everything. A cluster that is not ours finds it on a registry: E2E_IMAGE names it there."""
+    return os.environ.get("E2E_IMAGE") or DEMO_IMAGE
+
+
+@dataclass(frozen=True)
+class Place:
+    """The cluster with all that tests have in common."""
+
+    cluster: NodeCluster
+    client: Client
+    mistral: SimulatorHands
+    values_file: Path
+
+    def upgrade(self, **values: Any) -> None:
+        """Upgrade the chart to these values on top of the tests' own, and wait until the operator is ready."""
+        more = self.values_file.with_suffix(".more.yaml")
+        more.write_text(yaml.safe_dump(values))
+        install(self.cluster, self.values_file, more)
+
+    def operator_pods(self) -> list[dict[str, Any]]:
+        """Return the operator's pods that are not about to go."""
+        arguments = ["get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "json"]
+        items: list[dict[str, Any]] = json.loads(self.cluster.kubectl(*arguments).stdout)["items"]
+        return [item for item in items if not item["metadata"].get("deletionTimestamp")]
+
+    async def pod_answers(self, namespace: str, pod: str, path: str, port: int = 9090) -> str | None:
+        """Return what a pod answers over HTTP, by way of the API server; None for any refusal or failure."""
+        raw = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
+        answer = await asyncio.to_thread(self.cluster.kubectl, "get", "--raw", raw, check=False, timeout_seconds=10)
+        return answer.stdout if answer.returncode == 0 else None
+
+
+def install(cluster: NodeCluster, *values: Path) -> None:
+    """Install the chart or upgrade it, and wait until both pods of the operator are ready."""
+    files = [argument for file in values for argument in ("--values", str(file))]
+    cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "120s")
+
+
+@contextlib.asynccontextmanager
+async def prepared(cluster: NodeCluster, folder: Path) -> AsyncIterator[Place]:
+    """Fill the cluster and yield it as a place for tests; what was put into it is removed if the cluster is not ours."""
+    if cluster.name is not None:
+        cluster.load(Images(os.environ, Progress()).archive(ImageRequest(REPOSITORY / "Dockerfile", "demo", DEMO_IMAGE)))
+    cluster.kubectl("apply", "--server-side", "--filename", str(MANIFESTS))
+    for namespace in (SYSTEM, MISTRAL):
+        cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(restricted_namespace(namespace)))
+    authority = trustme.CA()
+    for name in (SCRIPTED, LIVE):
+        _start_simulator(cluster, authority, name)
+    values = folder / "values.yaml"
+    values.write_text(yaml.safe_dump(_values(cluster, authority)))
+    with _cleared(cluster):
+        async with Client(await load_access(cluster.kubeconfig)) as client:
+            await asyncio.to_thread(install, cluster, values)
+            cluster.kubectl("rollout", "status", f"deployment/{SCRIPTED}", "-n", MISTRAL, "--timeout", "90s")
+            with port_forward(cluster, MISTRAL, f"deployment/{SCRIPTED}", 8443) as port:
+                tls = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+                async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
+                    yield Place(cluster, client, SimulatorHands(f"https://localhost:{port}", http), values)
+
+
+def restricted_namespace(name: str) -> dict[str, Any]:
+    """Return a namespace in which only what meets the strictest of the Pod Security Standards runs."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def _start_simulator(cluster: NodeCluster, authority: trustme.CA, name: str) -> None:
+    certificate = authority.issue_cert(_host(name), "localhost")
+    files = {
+        "tls.crt": b"".join(pem.bytes() for pem in certificate.cert_chain_pems),
+        "tls.key": certificate.private_key_pem.bytes(),
+        "keys.json": json.dumps([{"id": "live", "value": LIVE_KEY}]).encode(),
+    }
+    data = {file: base64.b64encode(content).decode() for file, content in files.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": MISTRAL}, "data": data}
+    service, deployment = yaml.safe_load_all(SIMULATOR.read_text())
+    for item in (service, deployment):
+        item["metadata"] = {"name": name, "namespace": MISTRAL}
+    service["spec"]["selector"] = deployment["spec"]["selector"]["matchLabels"] = {"app": name}
+    template = deployment["spec"]["template"]
+    # A simulator that ran in this cluster before has another certificate.
+    template["metadata"] = {"labels": {"app": name}, "annotations": {"run": secrets.token_hex(4)}}
+    template["spec"]["volumes"][0]["secret"]["secretName"] = name
+    container = template["spec"]["containers"][0]
+    container["image"] = image_name()
+    if name == SCRIPTED:
+        container["args"].remove("--live")
+        container["resources"] = {}
+    cluster.kubectl("apply", "--server-side", "--filename", "-", stdin=yaml.safe_dump_all([secret, service, deployment]))
+
+
+def _host(name: str) -> str:
+    return f"{name}.{MISTRAL}.svc.cluster.local"
+
+
+def _values(cluster: NodeCluster, authority: trustme.CA) -> dict[str, Any]:
+    repository, _, tag = image_name().rpartition(":")
+    registry, _, path = repository.partition("/")
+    egress = [{"cidr": "0.0.0.0/0", "ports": [443, 8443]}]
+    bundle = authority.cert_pem.bytes().decode()
+    endpoints = [
+        {"name": name, "url": f"https://{_host(simulator)}", "caBundle": bundle, "egress": egress}
+        for name, simulator in (("default", SCRIPTED), (LIVE, LIVE))
+    ]
+    return {"image": {"registry": registry, "repository": path, "tag": tag}, "replicas": 2, "endpoints": endpoints}
+
+
+@contextlib.contextmanager
+def _cleared(cluster: NodeCluster) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if cluster.name is None:
+            cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait", check=False)
+            cluster.kubectl("delete", "namespace", SYSTEM, MISTRAL, "--ignore-not-found", check=False)
+            cluster.kubectl(
+                "delete", "--ignore-not-found", "--filename", str(MANIFESTS), "--filename", str(REPOSITORY / "crds"), check=False
+            )

@@ -1,0 +1,146 @@
+"""A team with a namespace of its own, which asks for a voice and talks to it."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import aiohttp
+
+from mistral_voice.contract.names import CLIENT_PORT
+from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.resources import NAMESPACE, POD, SECRET, Resource
+from tests.e2e.place import SYSTEM, Place, restricted_namespace
+from tests.support.gateway import RealtimeClient
+from tests.support.port_forward import port_forward
+from tests.support.tenant import TenantHands
+from tests.support.waiting import eventually
+
+READY_SECONDS: Final = 90.0
+"""A pod's start takes a few seconds, and longer on a machine that is busy."""
+NO_PODS: Final[dict[str, Any]] = {"replicas": 0}
+"""`spec.gateway` of integrations whose objects are looked at, and whose pods aren't."""
+
+
+class Team(TenantHands):
+    """One namespace, and a key at the scripted Mistral whose id is the namespace's name."""
+
+    def __init__(self, place: Place, namespace: str) -> None:
+        self.place = place
+        self.client = place.client
+        self.mistral = place.mistral
+        self.namespace = namespace
+        self._key = f"key-{secrets.token_hex(12)}"
+
+    @property
+    def valid_key(self) -> str:
+        """The key that the scripted Mistral knows."""
+        return self._key
+
+    def explanation(self) -> str:
+        """The operators' last words."""
+        return self.place.cluster.kubectl("logs", "-n", SYSTEM, "-l", "app.kubernetes.io/name", "--tail=20", "--prefix", check=False).stdout
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace and return what it prints."""
+        return self.place.cluster.kubectl("--namespace", self.namespace, *arguments, stdin=stdin).stdout
+
+    async def ready(self, name: str = "support", **spec: Any) -> None:
+        """Have a key and an integration, and wait until it is ready."""
+        await self.put_key()
+        await self.apply(name, **spec)
+        await self.condition(name, "Ready", "True", timeout_seconds=READY_SECONDS)
+
+    async def pods(self, name: str = "support") -> list[KubeObject]:
+        """Return the gateway's pods, also those that are about to go."""
+        return await self.client.list_all(POD, self.namespace, label_selector=f"voice.contractspec.io/integration={name}")
+
+    async def serving_pod(self, name: str = "support") -> KubeObject:
+        """Return the newest pod that is ready."""
+
+        async def found() -> KubeObject | None:
+            pods = [pod for pod in await self.pods(name) if is_ready(pod)]
+            return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+        pod = await eventually(found, f"a ready pod of {name}", READY_SECONDS, 0.2)
+        assert pod is not None
+        return pod
+
+    async def no_pods(self, name: str = "support") -> bool:
+        """Tell whether the last pod is gone."""
+        return not await self.pods(name)
+
+    async def token(self, name: str = "support") -> str:
+        """Return the token that clients need."""
+        secret = await self.client.get(SECRET, self.namespace, f"{name}-voice-token")
+        return base64.b64decode(secret["data"]["token"]).decode()
+
+    @contextlib.asynccontextmanager
+    async def session(self, name: str = "support", *, token: str | None = None, pod: str | None = None) -> AsyncIterator[RealtimeClient]:
+        """Hold a session with the gateway while the context lasts; with a pod of it, if one is named."""
+        target = f"pod/{pod or (await self.serving_pod(name))['metadata']['name']}"
+        headers = {"Authorization": f"Bearer {token or await self.token(name)}"}
+        with port_forward(self.place.cluster, self.namespace, target, CLIENT_PORT) as port:
+            url = f"ws://127.0.0.1:{port}/v1/realtime"
+            async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, max_msg_size=2**25) as socket:
+                client = RealtimeClient(socket)
+                client.session = (await client.until("session.created"))["session"]
+                yield client
+
+    def differs(self, resource: Resource, name: str, former: KubeObject) -> Callable[[], Awaitable[bool]]:
+        """Return a question: is there another object of this name?"""
+        exists = self.exists(resource, name)
+
+        async def ask() -> bool:
+            return (
+                await exists() and (await self.client.get(resource, self.namespace, name))["metadata"]["uid"] != former["metadata"]["uid"]
+            )
+
+        return ask
+
+    def sync_volumes(self, pod: KubeObject) -> None:
+        """Let kubelet look at a pod's Secrets now instead of within its minute: it does so whenever the pod's object changes."""
+        self.kubectl("annotate", "pod", pod["metadata"]["name"], "--overwrite", f"looked-at={secrets.token_hex(4)}")
+
+
+@contextlib.asynccontextmanager
+async def team_of(place: Place) -> AsyncIterator[Team]:
+    """Have a namespace while the context lasts. Its end is not waited for."""
+    team = Team(place, f"t-{secrets.token_hex(4)}")
+    await place.client.create(NAMESPACE, None, restricted_namespace(team.namespace))
+    try:
+        await place.mistral.add_key(team.namespace, team.valid_key)
+        yield team
+    finally:
+        await place.client.delete(NAMESPACE, None, team.namespace)
+
+
+async def ask(client: RealtimeClient, text: str) -> str:
+    """Ask in writing and return the words of the spoken answer."""
+    content = [{"type": "input_text", "text": text}]
+    await client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    await client.send("response.create")
+    done = await client.until("response.done")
+    assert done["response"]["status"] == "completed", done
+    transcript: str = client.all("response.output_audio_transcript.done")[-1]["transcript"]
+    return transcript
+
+
+def is_ready(pod: KubeObject) -> bool:
+    """Tell whether a pod takes part in its Service."""
+    conditions = {condition["type"]: condition["status"] for condition in pod.get("status", {}).get("conditions", ())}
+    return conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp")
+
+
+def objects(listed: str) -> list[KubeObject]:
+    """Return the items of what `kubectl get -o json` printed."""
+    items: list[KubeObject] = json.loads(listed)["items"]
+    return items
+
+
+async def in_thread(function: Callable[..., object], *arguments: object) -> None:
+    """Run what blocks, such as kubectl, without holding up the sessions that are open."""
+    await asyncio.to_thread(function, *arguments)
