@@ -31,6 +31,7 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.runtime.logs import fields
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
+_TICK_TOLERANCE_SECONDS = 0.001
 _LAST_WRITES_SECONDS = 5.0
 """How long a client may take to read the last messages of its session."""
 
@@ -174,12 +175,20 @@ class Connection:
             self._ended.set()
 
     def _set_tick(self) -> None:
+        """See to it that a tick comes no later than the session wants it. One that comes early does no harm, so it is left as it is."""
+        if self._session.has_ended or self._end is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wanted = loop.time() + (self._session.deadline_ms - _now_ms()) / 1000
         if self._tick is not None:
+            if self._tick.when() <= wanted + _TICK_TOLERANCE_SECONDS:
+                return
             self._tick.cancel()
-            self._tick = None
-        if not self._session.has_ended and self._end is None:
-            delay = max(0.0, self._session.deadline_ms - _now_ms()) / 1000
-            self._tick = asyncio.get_running_loop().call_later(delay, self.take, Tick())
+        self._tick = loop.call_at(max(wanted, loop.time()), self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._tick = None
+        self.take(Tick())
 
     async def _read(self) -> None:
         async for message in self._socket:

@@ -1,7 +1,6 @@
 """The input audio of one session, on its way from the client to turn detection and to transcription."""
 
 import asyncio
-from collections import deque
 
 from mistral_voice.gateway.session.commands import Detect, FinishTurn, StartTurn
 from mistral_voice.gateway.session.config import BYTES_PER_MS
@@ -28,7 +27,7 @@ class Hearing:
         self._engine = engine
         self._transcriber = transcriber
         self._emit = emit
-        self._kept: deque[bytes] = deque()
+        self._kept = bytearray()
         self._kept_from = 0
         self._written = 0
         self._passed = 0
@@ -55,13 +54,12 @@ class Hearing:
 
     def hear(self, audio: bytes) -> None:
         """Take whole samples from the client."""
-        self._kept.append(audio)
+        self._kept += audio
         self._written += len(audio)
         if self._detector is not None:
             self._detector.feed(audio)
         self._pass_on()
         self._trim()
-        self._mind_backlog()
 
     def start_turn(self, command: StartTurn) -> None:
         """A turn begins at a position of the input audio."""
@@ -111,7 +109,8 @@ class Hearing:
             self._emit(VoiceStopped(event.at_ms, epoch))
         self._pass_on()
         self._trim()
-        self._mind_backlog()
+        if not self._room.is_set():
+            self._mind_backlog()
 
     def _pass_on(self) -> None:
         self._pass_up_to(self._written if self._judged is None else min(self._judged, self._written))
@@ -119,27 +118,17 @@ class Hearing:
     def _pass_up_to(self, end: int) -> None:
         if self._turn is None or end <= self._passed:
             return
-        self._transcriber.append(self._turn, self._between(self._passed, end))
+        self._transcriber.append(self._turn, bytes(self._kept[self._passed - self._kept_from : end - self._kept_from]))
         self._passed = end
-
-    def _between(self, begin: int, end: int) -> bytes:
-        parts: list[bytes] = []
-        position = self._kept_from
-        for chunk in self._kept:
-            if position + len(chunk) > begin and position < end:
-                parts.append(chunk[max(0, begin - position) : end - position])
-            position += len(chunk)
-            if position >= end:
-                break
-        return b"".join(parts)
 
     def _trim(self) -> None:
         judged = self._written if self._judged is None else self._judged
         keep_from = judged - (KEPT_MS + self._padding_ms) * BYTES_PER_MS
         if self._turn is not None:
             keep_from = min(keep_from, self._passed)
-        while self._kept and self._kept_from + len(self._kept[0]) <= keep_from:
-            self._kept_from += len(self._kept.popleft())
+        if keep_from - self._kept_from > KEPT_MS * BYTES_PER_MS:
+            del self._kept[: keep_from - self._kept_from]
+            self._kept_from = keep_from
 
     def _mind_backlog(self) -> None:
         unjudged = 0 if self._judged is None else self._written - self._judged

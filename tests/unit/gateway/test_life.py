@@ -13,6 +13,7 @@ import trustme
 
 from mistral_voice.contract.gateway_config import encode
 from mistral_voice.gateway.outbound import Outbound
+from mistral_voice.gateway.server import PING_SECONDS
 from tests.support.gateway import (
     DEADLINE_SECONDS,
     GatewayFiles,
@@ -248,3 +249,13 @@ async def test_a_gateway_writes_no_file(mistral: SimulatorHandle, tmp_path: Path
 
 def names_under(directory: Path) -> set[str]:
     return {path.name for path in directory.rglob("*")}
+
+
+async def test_a_client_is_pinged(mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PING_SECONDS == 20.0
+    monkeypatch.setattr("mistral_voice.gateway.server.PING_SECONDS", 0.05)
+    async with running_gateway(mistral, tmp_path) as gateway, aiohttp.ClientSession() as http:
+        headers = {"Authorization": f"Bearer {gateway.token}"}
+        async with http.ws_connect(gateway.websocket_url, headers=headers, autoping=False) as socket, asyncio.timeout(DEADLINE_SECONDS):
+            while (await socket.receive()).type is not aiohttp.WSMsgType.PING:
+                pass

@@ -5,9 +5,9 @@ from msgspec import Struct
 from mistral_voice.gateway.session.config import BYTES_PER_MS
 from mistral_voice.gateway.session.errors import Fault
 
-TRANSCRIPT_QUIET_MS = 800.0
+TRANSCRIPT_QUIET_MS = 2000.0
 """A committed turn's transcript is final when it has words and none came for so long, even if the upstream doesn't say that it is done."""
-TRANSCRIPT_DEADLINE_MS = 6000.0
+TRANSCRIPT_DEADLINE_MS = 8000.0
 """A committed turn without a final transcript after so long has failed, or is final with the words it has."""
 SHORTEST_COMMIT_MS = 100
 """A client can't commit less audio than this."""
