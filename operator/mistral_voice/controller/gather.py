@@ -87,7 +87,9 @@ class Gatherer:
             health=memory.health,
             gateway_api_installed=not self.watches[HTTP_ROUTE].absent,
         )
-        known = replace(known, health=_health_of_target(known, memory))
+        health = _health_of_target(known, memory)
+        if health is not known.health:
+            known = replace(known, health=health)
         credential, api_key = await self._credential(known, memory)
         new_here = not any(children.values()) and previous.observed_generation is None
         token, state = await self._token(known, new_here=new_here)
@@ -162,6 +164,8 @@ class Gatherer:
         deployment = known.deployment
         if deployment is None or deployment.ready_replicas >= deployment.wanted_replicas == deployment.updated_replicas:
             return None
+        if deployment.observed_generation == 0:
+            return None  # Its controller has not seen it yet, so it has no pods; the watch tells when it has.
         pods = await self.client.list_all(POD, known.namespace, label_selector=selector_text(known.name))
         return pod_trouble(pods, deployment)
 

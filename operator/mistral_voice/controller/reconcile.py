@@ -58,8 +58,9 @@ class Reconciler:
         if visit.body["metadata"].get("deletionTimestamp"):
             return None  # Its children go by owner reference.
         health_check = self.checks.begin(visit)
-        visit = self.rollouts.considered(visit)
-        applied = await self.children.apply(visit, build(visit.known, check(visit.known)))
+        findings = check(visit.known)
+        visit = self.rollouts.considered(visit, findings)
+        applied = await self.children.apply(visit, build(visit.known, findings))
         known = await self.checks.awaited(visit, health_check)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):
@@ -118,8 +119,9 @@ class Reconciler:
 
 
 def _rolling(known: Input) -> bool:
+    # Before its controller has seen it a Deployment has no pods to look at, and the watch tells when it has.
     deployment = known.deployment
-    return deployment is not None and deployment.ready_replicas < deployment.wanted_replicas
+    return deployment is not None and deployment.observed_generation > 0 and deployment.ready_replicas < deployment.wanted_replicas
 
 
 def _reference(visit: Visit) -> ObjectReference:

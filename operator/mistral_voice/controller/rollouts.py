@@ -1,8 +1,9 @@
 """Paces roll-outs that only an upgrade of the operator causes: at most N gateways at once are replaced, the others wait for their turn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.controller.observed import rolled_out
@@ -20,12 +21,13 @@ class Rollouts:
         self._under_way: set[ObjectKey] = set()
         self._waiting: dict[ObjectKey, None] = {}
 
-    def considered(self, visit: Visit) -> Visit:
-        """Return the visit with the facts saying whether this integration's roll-out may begin now."""
+    def considered(self, visit: Visit, findings: Sequence[Finding]) -> Visit:
+        """Return the visit with the facts saying whether this integration's roll-out may begin now, given what the checks found."""
         key, known = visit.key, visit.known
-        if key in self._under_way and known.deployment is not None and rolled_out(known.deployment) and not needs_turn(known):
+        needed = needs_turn(known, findings)
+        if key in self._under_way and known.deployment is not None and rolled_out(known.deployment) and not needed:
             self._leave(key)
-        if not needs_turn(known):
+        if not needed:
             self._waiting.pop(key, None)
             allowed = True
         elif key in self._under_way or len(self._under_way) < self._pace:
@@ -36,7 +38,7 @@ class Rollouts:
             self._waiting[key] = None
             allowed = False
         self._metrics.rollouts_pending.set(len(self._waiting))
-        return replace(visit, known=replace(known, rollout_allowed=allowed))
+        return visit if allowed == known.rollout_allowed else replace(visit, known=replace(known, rollout_allowed=allowed))
 
     def forget(self, key: ObjectKey) -> None:
         """Drop an integration that is gone, and its turn."""

@@ -6,7 +6,8 @@ After a relist kopf doesn't tell of objects that were deleted in the gap: a swee
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 import aiohttp
 import kopf
@@ -144,6 +145,38 @@ class IntegrationStream:
         return self._namespaces or (None,)
 
 
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Nothing to compare with: kopf would copy each object several times over for handlers that we don't have."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[kopf.FieldSpec] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is kept."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler of ours has progress to keep."""
+
+    def fetch(self, *, key: Any, body: kopf.Body) -> Any:  # noqa: ARG002
+        return None
+
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Nothing is kept."""
+
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Nothing was kept."""
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        """Nothing is kept."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 async def _run_until_one_ends(tasks: Collection[asyncio.Task[None]]) -> None:
     # kopf's own `run_tasks` would wait for, and then cancel, every other task of the process as a hung one.
     try:
@@ -165,8 +198,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
     settings.persistence.finalizer = f"{names.GROUP}/unused"
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=names.GROUP)
+    settings.persistence.progress_storage = _NoProgress()
+    settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.worker_limit = 64
     settings.queueing.idle_timeout = 0.1
     settings.watching.server_timeout = 300

@@ -58,6 +58,7 @@ class FieldSets:
 
     def __init__(self) -> None:
         self._interned: dict[bytes, FieldSet] = {}
+        self._expected: dict[tuple[Resource, bytes], FieldSet] = {}
 
     def parse(self, fields: bytes, owner_uid: str) -> FieldSet:
         """Return the set that an entry's `fieldsV1` describes, with the owner's UID masked: it alone differs from object to object."""
@@ -67,6 +68,15 @@ class FieldSets:
 
     def expected(self, resource: Resource, body: KubeObject, owner_uid: str) -> FieldSet:
         """Return the set that an `Apply` entry has after `body` was applied."""
+        shape = (resource, _shape(body, owner_uid))
+        known = self._expected.get(shape)
+        if known is None:
+            if len(self._expected) >= _MAX_INTERNED:
+                del self._expected[next(iter(self._expected))]
+            known = self._expected[shape] = self._worked_out(resource, body, owner_uid)
+        return known
+
+    def _worked_out(self, resource: Resource, body: KubeObject, owner_uid: str) -> FieldSet:
         tree = _applied(body, structure_of(resource))
         for unmanaged in ("apiVersion", "kind", "status"):
             tree.pop(f"f:{unmanaged}", None)
@@ -84,6 +94,40 @@ class FieldSets:
                 del self._interned[next(iter(self._interned))]
             known = self._interned[fields] = FieldSet(_decode_fields(fields))
         return known
+
+
+def _shape(body: KubeObject, owner_uid: str) -> bytes:
+    """Return a text that is the same only for objects with the same fields, and is the same for most objects of a builder.
+
+    Masked is what differs from owner to owner and is no part of a field's path: the data of a ConfigMap, annotations, and every value
+    that begins with the namespace or the owner. Of the lists of a pod whose items are told apart by a value that a tenant chooses,
+    these values are kept.
+    """
+    metadata = body.get("metadata", {})
+    masked = {**body, "metadata": _without_annotations(metadata)}
+    if "data" in body:
+        masked["data"] = _without_texts(body["data"])
+    template = body.get("spec", {}).get("template") or {}
+    if "metadata" in template:
+        masked["spec"] = {**body["spec"], "template": {**template, "metadata": _without_annotations(template["metadata"])}}
+    text = _encode(masked)
+    owner = next((reference.get("name") for reference in metadata.get("ownerReferences", ())), None)
+    for number, value in enumerate((owner, metadata.get("namespace"), owner_uid)):
+        if value:
+            # What follows a colon is a value, never a field's name. Names of children begin with their owner's.
+            text = text.replace(b':"%b' % value.encode(), b':"\x00%d' % number)
+    pod = template.get("spec", {})
+    chosen = [item.get("name") for item in pod.get("imagePullSecrets", ())]
+    chosen += [(item.get("topologyKey"), item.get("whenUnsatisfiable")) for item in pod.get("topologySpreadConstraints", ())]
+    return text + _encode(chosen) if chosen else text
+
+
+def _without_annotations(metadata: KubeObject) -> KubeObject:
+    return {**metadata, "annotations": _without_texts(metadata["annotations"])} if "annotations" in metadata else metadata
+
+
+def _without_texts(texts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "" if isinstance(value, str) else value for name, value in texts.items()}
 
 
 def _owner_key(uid: str) -> bytes:

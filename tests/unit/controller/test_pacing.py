@@ -22,28 +22,33 @@ def settled(**changes: object) -> Input:
     return replace(state, previous=parse_status(derive(state, check(state))))
 
 
+def waits(state: Input) -> bool:
+    """Tell whether the roll-out that an integration needs waits for its turn."""
+    return needs_turn(state, check(state))
+
+
 NEW_IMAGE = operator_file(image="registry.example/mistral-voice:2.0.0")
 
 
 def test_upgrade_of_the_operator_waits() -> None:
-    assert needs_turn(replace(settled(), operator=NEW_IMAGE))
+    assert waits(replace(settled(), operator=NEW_IMAGE))
 
 
 def test_nothing_waits_where_nothing_changes() -> None:
-    assert not needs_turn(settled())
+    assert not waits(settled())
 
 
 def test_change_of_the_spec_goes_at_once_with_whatever_else_is_new() -> None:
     changed = known(spec={"config": {"model": "other"}}).spec
-    assert not needs_turn(replace(settled(), spec=changed, generation=2))
-    assert not needs_turn(replace(settled(), generation=2, operator=NEW_IMAGE))
+    assert not waits(replace(settled(), spec=changed, generation=2))
+    assert not waits(replace(settled(), generation=2, operator=NEW_IMAGE))
 
 
 def test_first_deployment_and_a_suspended_one_go_at_once() -> None:
-    assert not needs_turn(replace(settled(), deployment=None, operator=NEW_IMAGE))
-    assert not needs_turn(replace(settled(spec={"suspend": True}), operator=NEW_IMAGE))
+    assert not waits(replace(settled(), deployment=None, operator=NEW_IMAGE))
+    assert not waits(replace(settled(spec={"suspend": True}), operator=NEW_IMAGE))
 
 
 def test_integration_that_is_held_needs_no_turn() -> None:
     without_endpoint = NEW_IMAGE.model_copy(update={"endpoints": ()})
-    assert not needs_turn(replace(settled(), operator=without_endpoint))
+    assert not waits(replace(settled(), operator=without_endpoint))

@@ -131,3 +131,17 @@ class TestUpgrade:
         (entry,) = upgraded(entries, "ours") or []
         assert entry["time"] == "2026-01-02T00:00:00Z"
         assert entry["fieldsV1"] == {"f:a": {}, "f:b": {}}
+
+
+def test_a_pull_secret_named_like_its_owner_keeps_its_own_path() -> None:
+    fields = FieldSets()
+
+    def deployment(owner: str) -> dict[str, Any]:
+        metadata = {"name": f"{owner}-voice", "namespace": "team", "ownerReferences": [{"name": owner, "uid": f"uid-of-{owner}"}]}
+        return {"metadata": metadata, "spec": {"template": {"spec": {"imagePullSecrets": [{"name": owner}]}}}}
+
+    one, other = (fields.expected(DEPLOYMENT, deployment(owner), f"uid-of-{owner}") for owner in ("one", "other"))
+    assert one.minus(other) == [
+        'f:spec f:template f:spec f:imagePullSecrets k:{"name":"one"}',
+        'f:spec f:template f:spec f:imagePullSecrets k:{"name":"one"} f:name',
+    ]
