@@ -27,7 +27,7 @@ from tests.bench.integrations import children, integration, places
 from tests.bench.line import Line, progress, runs, size
 from tests.bench.place import IN_FLIGHT, Bench, bench
 from tests.bench.process import usage
-from tests.support.operator import OperatorProcess
+from tests.bench.visits import visits
 from tests.support.waiting import eventually
 
 GOAL = 0.8
@@ -72,15 +72,13 @@ async def _measure(count: int, times: int) -> None:
         peer = await _by_a_bare_client(count, last.statuses)
         peers.append(count / peer.seconds)
         progress(f"run {number}: operator {rates[-1]:.1f}/s, bare client {peers[-1]:.1f}/s, operator's CPU {last.cpu_seconds:.1f} s")
-        if last.writes != peer.writes:
+        if +last.writes != +peer.writes:
             progress(f"the writes differ: operator {dict(last.writes)}, bare client {dict(peer.writes)}")
     assert last is not None, "BENCH_RUNS is 1 or more"
     ratio = statistics.median(rate / peer for rate, peer in zip(rates, peers, strict=True))
-    Line(
-        "operator-apply", statistics.median(rates), "integrations/s", f"ratio >= {GOAL}", statistics.median(peers), ratio, times
-    ).print()
+    Line("operator-apply", statistics.median(rates), "integrations/s", f"ratio >= {GOAL}", statistics.median(peers), ratio, times).print()
     status = last.writes.pop("mistralvoiceintegrations/status", 0)
-    kinds = len(last.writes)
+    kinds = len(+last.writes)
     Line("operator-apply-child-writes", sum(last.writes.values()) / count, "writes/integration", f"{kinds}, one a child").print()
     Line("operator-apply-status-writes", status / count, "writes/integration", "1").print()
     Line("operator-apply-visits", last.visits / count, "visits/integration").print()
@@ -97,13 +95,14 @@ async def _by_the_operator(count: int) -> Pass:
             used = usage(operator.process.pid).cpu_seconds
             started = time.monotonic()
             await place.client.delete(LEASE, "default", _LEASE)
-            await eventually(lambda: _has_written(operator, count), "all statuses", _TIMEOUT_SECONDS, 0.1)
+            await eventually(lambda: visits(operator, at_least=count), "all statuses", _TIMEOUT_SECONDS, 0.1)
             seconds = time.monotonic() - started
             written = requests.writes(place.cluster) - before
-            visits = await _visits(operator)
+            written["events"] = await requests.events(place.client)
+            passes = await visits(operator)
             used = usage(operator.process.pid).cpu_seconds - used
         found = await place.client.list_all(INTEGRATION)
-        return Pass(seconds, written, {body["metadata"]["name"]: _finished(body) for body in found}, used, visits)
+        return Pass(seconds, written, {body["metadata"]["name"]: _finished(body) for body in found}, used, passes)
 
 
 @asynccontextmanager
@@ -113,17 +112,6 @@ async def _lease_withheld(place: Bench) -> AsyncIterator[None]:
     metadata = {"name": _LEASE, "namespace": "default"}
     await place.client.create(LEASE, "default", {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec})
     yield
-
-
-async def _has_written(operator: OperatorProcess, count: int) -> bool:
-    await operator.ready()
-    return await _visits(operator) >= count
-
-
-async def _visits(operator: OperatorProcess) -> float:
-    _, text = await operator.get("/metrics")
-    start = "mistral_voice_operator_reconcile_total{"
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(start) and 'result="error"' not in line)
 
 
 def _finished(body: KubeObject) -> KubeObject:
@@ -138,12 +126,12 @@ async def _by_a_bare_client(count: int, statuses: dict[str, KubeObject]) -> Pass
         progress(f"bare client: the same {count} on another fresh API server")
         bodies = [integration(spot, interval_seconds=INTERVAL_SECONDS) for spot in places(count)]
         made = await place.create_all(INTEGRATION, bodies)
-        visits = [_visit(body, statuses[body["metadata"]["name"]], place.settings) for body in made]
+        prepared = [_visit(body, statuses[body["metadata"]["name"]], place.settings) for body in made]
         before = requests.writes(place.cluster)
         access = await load_access(place.cluster.kubeconfig)
         async with open_session(access, limit=IN_FLIGHT) as session:
             started = time.monotonic()
-            await _send_all(session, access.server, visits)
+            await _send_all(session, access.server, prepared)
             seconds = time.monotonic() - started
         return Pass(seconds, requests.writes(place.cluster) - before, statuses)
 

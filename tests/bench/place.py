@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import ssl
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +39,9 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def operator(self, *, wait_ready: bool = True, identity: str = "operator-0", **settings: Any) -> AsyncIterator[OperatorProcess]:
-        """Run the operator while the context lasts. `BENCH_PROFILE=FILE` runs it under cProfile and writes what that found to the file."""
-        profile = os.environ.get("BENCH_PROFILE")
-        launcher = [sys.executable, "-m", "cProfile", "-o", profile, "-m", "mistral_voice.cli.main"] if profile else None
+        """Run the operator while the context lasts. `BENCH_LAUNCHER="python -m cProfile -o FILE"` profiles it."""
+        profiler = os.environ.get("BENCH_LAUNCHER")
+        launcher = [*shlex.split(profiler), "-m", "mistral_voice.cli.main"] if profiler else None
         whole = {**self.settings, **settings}
         folder, kubeconfig = self.cluster.folder, self.cluster.kubeconfig
         async with running_operator(kubeconfig, folder, identity=identity, wait_ready=wait_ready, launcher=launcher, **whole) as operator:
