@@ -59,6 +59,12 @@ class Dialogue:
     voice: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
 
+    def begin_reply(self) -> None:
+        """A reply begins; what there was of a former one was interrupted."""
+        self.answer = ""
+        self.audio.clear()
+        self.timings.first_text = self.timings.first_audio = None
+
 
 class _Done(Exception):
     """The reply is complete."""
@@ -150,6 +156,8 @@ class Talk:
                     raise TalkError("The gateway heard sound but no words; is there speech in the file?")
             case "conversation.item.input_audio_transcription.failed":
                 raise TalkError(f"The question could not be transcribed: {event['error']['message']}")
+            case "response.created":
+                dialogue.begin_reply()
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 timings.first_text = timings.first_text or time.monotonic()
                 dialogue.answer += event["delta"]
@@ -163,10 +171,10 @@ class Talk:
 
     def _take_end(self, response: dict[str, Any]) -> None:
         self._dialogue.usage = response.get("usage") or {}
+        if self._dialogue.timings.end_of_speech is None or response["status"] == "cancelled":
+            return  # the question went on after a pause: the reply to its whole follows
         if response["status"] == "completed":
             raise _Done
-        if response["status"] == "cancelled":
-            return  # the question went on after a pause: the reply to its whole follows
         error = (response.get("status_details") or {}).get("error") or {}
         raise TalkError(f"The reply is {response['status']}: {error.get('message', 'no reason was given.')}{self._so_far()}")
 

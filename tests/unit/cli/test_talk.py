@@ -202,3 +202,17 @@ async def test_a_server_that_speaks_another_protocol(tmp_path: Path, question: P
         await runner.cleanup()
     assert status == 1
     assert "is this a Realtime endpoint?" in err
+
+
+async def test_a_question_with_a_pause_is_asked_to_its_end(gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """The first part gets a reply of its own, which the second part interrupts or follows; what counts is the reply to the whole."""
+    turns = [[{"text": "I have a question."}], [{"text": QUESTION}]]
+    replies = [{"text": "Go on.", "when": "^I have a question.$"}, {"text": ANSWER}]
+    await mistral.put_script({"transcription": {"listening": "anything", "conversations": turns}, "chat": {"replies": replies}})
+    path = write_wav(tmp_path / "q.wav", speech("I have a question.") + silence(1500) + speech(QUESTION))
+    status, out, err = await talk(*access(gateway), "--in", path, "--json")
+    assert (status, err) == (0, "")
+    result = json.loads(out)
+    assert result["heard"] == f"I have a question. {QUESTION}"
+    assert result["reply"] == ANSWER
+    assert result["audio_seconds"] == pytest.approx(0.06 * len(ANSWER), rel=0.1)
