@@ -51,7 +51,8 @@ ENV PATH=/opt/mistral-voice/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    OPENBLAS_NUM_THREADS=1
+    OPENBLAS_NUM_THREADS=1 \
+    ORT_DISABLE_TELEMETRY=1
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["mistral-voice"]

