@@ -23,12 +23,12 @@ from mistral_voice.controller.streams import INTEGRATION
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import Conflict, NotFound
 from mistral_voice.kube.events import EventRecorder, ObjectReference
-from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.kube.objects import KubeObject, ObjectKey
 
 POD_POLL_SECONDS = 10.0
 """Pods are not watched: while some are not ready, they are looked at this often."""
-SETTLE_SECONDS = 0.05
-"""After a conflict: time for the watch to bring the newer version."""
+SOON_SECONDS = 0.05
+"""The shortest wait between two visits."""
 OTHERS_POLL_SECONDS = 30.0
 """How often what is not watched is looked at again: a name that is taken, a Secret that is named and absent."""
 
@@ -64,7 +64,7 @@ class Reconciler:
         known = await self.checks.awaited(visit, health_check)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):
-            return SETTLE_SECONDS
+            return SOON_SECONDS
         return self._next_visit(visit, known)
 
     def _forget(self, key: ObjectKey) -> None:
@@ -78,16 +78,28 @@ class Reconciler:
         self.series.set(figures_of(known, status))
         if same_meaning(known.previous.raw, status, known.now):
             return True
-        self.store.expect(visit.key, visit.body, status)
-        try:
-            await self._put_status(visit, status)
-        except (Conflict, NotFound):
-            return False  # Changed or deleted meanwhile: the watch tells, and another visit follows.
+        with self.store.expecting(visit.body, status):
+            try:
+                self.store.renew(await self._put_status(visit, status))
+            except (Conflict, NotFound):
+                await self._read_again(visit)
+                return False
         for notice in events_for(known, status, first=created):
             self.recorder.record(_reference(visit), notice.type, notice.reason, notice.note, notice.action)
         return True
 
-    async def _put_status(self, visit: Visit, status: Mapping[str, Any]) -> None:
+    async def _read_again(self, visit: Visit) -> None:
+        # The watch may tell much later, or not at all if the object was deleted while it was down.
+        try:
+            present = await self.client.get(INTEGRATION, visit.key.namespace, visit.key.name)
+        except NotFound:
+            present = None
+        if present is not None and present["metadata"]["uid"] == visit.known.uid:
+            self.store.renew(present)
+        else:
+            self.store.remove(visit.key, visit.known.uid)
+
+    async def _put_status(self, visit: Visit, status: Mapping[str, Any]) -> KubeObject:
         metadata = {"name": visit.key.name, "namespace": visit.key.namespace, "resourceVersion": visit.resource_version}
         body = {
             "apiVersion": names.API_VERSION,
@@ -96,10 +108,9 @@ class Reconciler:
             "spec": visit.body["spec"],
             "status": dict(status),
         }
-        written = await self.client.replace(
+        return await self.client.replace(
             INTEGRATION, visit.key.namespace, visit.key.name, body, field_manager=names.FIELD_MANAGER, subresource="status"
         )
-        self.store.put(written)
 
     def _next_visit(self, visit: Visit, known: Input) -> float | None:
         memory, now = visit.memory, self.now()
@@ -115,7 +126,7 @@ class Reconciler:
         change = next_change(known)
         if change is not None:
             waits.append((change - now).total_seconds())
-        return max(SETTLE_SECONDS, min(waits)) if waits else None
+        return max(SOON_SECONDS, min(waits)) if waits else None
 
 
 def _rolling(known: Input) -> bool:

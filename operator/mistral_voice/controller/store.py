@@ -1,12 +1,13 @@
 """The integrations as last seen, kept small: ten thousand of them wait here between two visits."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from mistral_voice.kube.objects import KubeObject, ObjectKey
+from mistral_voice.kube.objects import KubeObject, ObjectKey, is_later, key_of
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -35,23 +36,36 @@ class IntegrationStore:
         self._expected: dict[ObjectKey, int] = {}
 
     def put(self, body: KubeObject) -> bool:
-        """Keep an object as the newest state of its integration. Return whether it deserves a visit.
+        """Take in what the watch says of an integration. Return whether it deserves a visit.
 
-        It doesn't where nothing but the resource version changed, or where the change is the status that we are writing ourselves.
+        It doesn't where it is older than what is known (the answer to our own write may overtake the watch), where nothing but the
+        resource version changed, or where the change is the status that we are writing ourselves.
         """
-        stored = _stored(body)
-        key = ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
+        stored, key = _stored(body), key_of(body)
         former = self._by_key.get(key)
+        if former is not None and former.uid == stored.uid and not is_later(stored.resource_version, former.resource_version):
+            return False
         if former is not None and former.uid != stored.uid:
             self._keys.pop(former.uid, None)
-            self._expected.pop(key, None)
         self._by_key[key] = stored
         self._keys[stored.uid] = key
         return former is None or stored.meaning not in (former.meaning, self._expected.get(key))
 
-    def expect(self, key: ObjectKey, body: KubeObject, status: Mapping[str, Any]) -> None:
-        """Announce the status that is about to be written, so that its echo causes no visit."""
+    def renew(self, body: KubeObject) -> None:
+        """Take in what the API server answered about an integration, unless the watch has told of something newer or its deletion."""
+        former = self._by_key.get(key_of(body))
+        if former is not None and former.uid == body["metadata"]["uid"]:
+            self.put(body)
+
+    @contextmanager
+    def expecting(self, body: KubeObject, status: Mapping[str, Any]) -> Iterator[None]:
+        """While the context lasts this status is being written: its echo causes no visit. Afterwards it would be somebody's change."""
+        key = key_of(body)
         self._expected[key] = _meaning({**body, "status": status})
+        try:
+            yield
+        finally:
+            del self._expected[key]
 
     def remove(self, key: ObjectKey, uid: str | None = None) -> None:
         """Forget an integration; with `uid` only if it is still that one (a deleted one may have a successor of its name)."""
@@ -59,7 +73,6 @@ class IntegrationStore:
         if stored is not None and (uid is None or stored.uid == uid):
             del self._by_key[key]
             self._keys.pop(stored.uid, None)
-            self._expected.pop(key, None)
 
     def get(self, key: ObjectKey) -> StoredIntegration | None:
         """Return what is known of an integration, or None if it is gone."""

@@ -16,6 +16,17 @@ class ObjectKey(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+def is_later(version: str, other: str) -> bool:
+    """Return whether a resourceVersion is a later one of the same object.
+
+    ResourceVersions compare as numbers (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions); should a server's
+    not be numbers, every differing one counts as later.
+    """
+    if version.isdecimal() and other.isdecimal():
+        return int(version) > int(other)
+    return version != other
+
+
 def key_of(body: KubeObject) -> ObjectKey:
     """Return the namespace and name of an object."""
     metadata = body["metadata"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.kube.objects import ObjectKey, is_later
 from mistral_voice.kube.observed import Observed
 
 OnChange = Callable[[Observed, bool], None]
@@ -132,11 +132,5 @@ class Listing:
 
 
 def is_newer(one: Observed, other: Observed) -> bool:
-    """Return whether a record is a later one of the same object.
-
-    ResourceVersions compare as numbers (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions); should a server's
-    not be numbers, every differing one counts as later.
-    """
-    if one.resource_version.isdecimal() and other.resource_version.isdecimal():
-        return int(one.resource_version) > int(other.resource_version)
-    return one.resource_version != other.resource_version
+    """Return whether a record is a later one of the same object."""
+    return is_later(one.resource_version, other.resource_version)

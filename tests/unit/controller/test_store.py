@@ -38,9 +38,42 @@ def test_the_echo_of_our_own_status_deserves_none_but_a_strangers_does() -> None
     store = IntegrationStore()
     body = integration()
     store.put(body)
-    store.expect(KEY, body, {"observedGeneration": 1})
-    assert not store.put(integration(version="2", status={"observedGeneration": 1}))
+    with store.expecting(body, {"observedGeneration": 1}):
+        assert not store.put(integration(version="2", status={"observedGeneration": 1}))
+        assert store.put(integration(version="3", status={"observedGeneration": 7}))
+
+
+def test_a_status_that_is_no_longer_being_written_is_somebodys_change() -> None:
+    store = IntegrationStore()
+    body = integration()
+    store.put(body)
+    with store.expecting(body, {"observedGeneration": 1}):
+        store.renew(integration(version="2", status={"observedGeneration": 1}))
+    assert not store.put(integration(version="2", status={"observedGeneration": 1})), "the echo came after the answer"
     assert store.put(integration(version="3", status={"observedGeneration": 7}))
+    assert store.put(integration(version="4", status={"observedGeneration": 1})), "nobody is writing it any more"
+
+
+def test_the_answer_to_a_write_never_hides_a_newer_change_that_the_watch_told_first() -> None:
+    store = IntegrationStore()
+    body = integration(version="9")
+    store.put(body)
+    with store.expecting(body, {"observedGeneration": 1}):
+        assert store.put(integration(version="11", generation=2, status={"observedGeneration": 1}))
+        store.renew(integration(version="10", status={"observedGeneration": 1}))
+    stored = store.get(KEY)
+    assert stored is not None
+    assert (stored.resource_version, stored.decoded()["metadata"]["generation"]) == ("11", 2)
+
+
+def test_the_answer_to_a_write_never_revives_an_integration_that_was_deleted_meanwhile() -> None:
+    store = IntegrationStore()
+    body = integration()
+    store.put(body)
+    with store.expecting(body, {"observedGeneration": 1}):
+        store.remove(KEY, "u1")
+        store.renew(integration(version="2", status={"observedGeneration": 1}))
+    assert store.get(KEY) is None
 
 
 def test_a_successor_of_the_same_name_is_another_integration() -> None:
