@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import ssl
+import tarfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
+from mistral_voice.kube.objects import KubeObject
 from tests.cluster import NodeCluster
 from tests.cluster.images import ImageRequest, Images
 from tests.cluster.progress import Progress
@@ -52,6 +54,19 @@ class Place:
     client: Client
     mistral: SimulatorHands
     values_file: Path
+    archive: Path | None
+    """The image's archive; None where the cluster pulled it."""
+
+    def other_name_of_image(self, pod: KubeObject) -> dict[str, str]:
+        """Return the chart's values that name the image of a pod otherwise: by its id if it was loaded, by its digest if it was pulled."""
+        if self.archive is not None:
+            with tarfile.open(self.archive) as archive:
+                manifest = archive.extractfile("manifest.json")
+                assert manifest is not None
+                configuration = Path(json.load(manifest)[0]["Config"])
+            return {"repository": "sha256", "tag": configuration.stem}
+        name, _, digest = pod["status"]["containerStatuses"][0]["imageID"].rpartition("@")
+        return {"repository": name, "digest": digest}
 
     def upgrade(self, **values: Any) -> None:
         """Upgrade the chart to these values on top of the tests' own, and wait until the operator is ready."""
@@ -81,8 +96,10 @@ def install(cluster: NodeCluster, *values: Path) -> None:
 @contextlib.asynccontextmanager
 async def prepared(cluster: NodeCluster, folder: Path) -> AsyncIterator[Place]:
     """Fill the cluster and yield it as a place for tests; what was put into it is removed if the cluster is not ours."""
+    archive = None
     if cluster.name is not None:
-        cluster.load(Images(os.environ, Progress()).archive(ImageRequest(REPOSITORY / "Dockerfile", "demo", DEMO_IMAGE)))
+        archive = Images(os.environ, Progress()).archive(ImageRequest(REPOSITORY / "Dockerfile", "demo", DEMO_IMAGE))
+        cluster.load(archive)
     cluster.kubectl("apply", "--server-side", "--filename", str(MANIFESTS))
     for namespace in (SYSTEM, MISTRAL):
         cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(restricted_namespace(namespace)))
@@ -98,7 +115,7 @@ async def prepared(cluster: NodeCluster, folder: Path) -> AsyncIterator[Place]:
             with port_forward(cluster, MISTRAL, f"deployment/{SCRIPTED}", 8443) as port:
                 tls = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
                 async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
-                    yield Place(cluster, client, SimulatorHands(f"https://localhost:{port}", http), values)
+                    yield Place(cluster, client, SimulatorHands(f"https://localhost:{port}", http), values, archive)
 
 
 def restricted_namespace(name: str) -> dict[str, Any]:
@@ -138,14 +155,13 @@ def _host(name: str) -> str:
 
 def _values(cluster: NodeCluster, authority: trustme.CA) -> dict[str, Any]:
     repository, _, tag = image_name().rpartition(":")
-    registry, _, path = repository.partition("/")
     egress = [{"cidr": "0.0.0.0/0", "ports": [443, 8443]}]
     bundle = authority.cert_pem.bytes().decode()
     endpoints = [
         {"name": name, "url": f"https://{_host(simulator)}", "caBundle": bundle, "egress": egress}
         for name, simulator in (("default", SCRIPTED), (LIVE, LIVE))
     ]
-    return {"image": {"registry": registry, "repository": path, "tag": tag}, "replicas": 2, "endpoints": endpoints}
+    return {"image": {"repository": repository, "tag": tag}, "replicas": 2, "endpoints": endpoints}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,172 @@
+"""Two operators, of which one leads: clean stops, kills, and what is under way meanwhile."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.resources import DEPLOYMENT, LEASE, POD
+from tests.e2e.place import RELEASE, SYSTEM, Place, image_name
+from tests.e2e.team import NO_PODS, Team
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+TAKEOVER_SECONDS = 20.0
+NAMES = [f"voice-{number}" for number in range(8)]
+KILL = """
+import glob, os, sys
+for file in glob.glob("/proc/[0-9]*/cgroup"):
+    try:
+        if sys.argv[1] in open(file).read():
+            os.kill(int(file.split("/")[2]), 9)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+"""
+
+
+class Operators:
+    """The operator's two pods, and the Lease between them."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    async def lease(self) -> dict[str, Any]:
+        """Return who holds the Lease, and how often it changed hands."""
+        spec: dict[str, Any] = (await self.place.client.get(LEASE, SYSTEM, RELEASE))["spec"]
+        return spec
+
+    def pod_names(self) -> list[str]:
+        """Return the names of the pods that are to stay."""
+        return [pod["metadata"]["name"] for pod in self.place.operator_pods()]
+
+    async def leader(self) -> str:
+        """Return the leading pod's name."""
+        found = await eventually(self._leader, "a leader", TAKEOVER_SECONDS, 0.1)
+        assert found is not None
+        return found
+
+    async def _leader(self) -> str | None:
+        holder = (await self.lease()).get("holderIdentity") or ""
+        return next((name for name in self.pod_names() if holder.startswith(name) and await self.leads(name)), None)
+
+    async def leads(self, pod: str) -> bool:
+        """Tell whether a pod says that it leads."""
+        metrics = await self.place.pod_answers(SYSTEM, pod, "/metrics")
+        return metrics is not None and "\nmistral_voice_operator_leader 1.0" in metrics
+
+    async def taken_over(self, former: dict[str, Any], former_pod: str, within_seconds: float) -> str:
+        """Wait until another process than the Lease's former holder leads; return its pod. No other leads any more."""
+
+        async def taken() -> str | None:
+            lease = await self.lease()
+            if lease.get("holderIdentity") in (None, "", former["holderIdentity"]):
+                return None
+            assert lease["leaseTransitions"] == former["leaseTransitions"] + 1
+            leader = await self._leader()
+            # The leader is asked first: if it leads, whatever the others say afterwards has to be no.
+            if leader is not None:
+                others = {former_pod, *self.pod_names()} - {leader}
+                assert not [name for name in others if await self.leads(name)], "two operators lead"
+            return leader
+
+        leader = await eventually(taken, "another process to lead", within_seconds, 0.1)
+        assert leader is not None
+        return leader
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def operators(place: Place) -> AsyncIterator[Operators]:
+    """Two operators that are ready, before and after the test."""
+    await both_ready(place)
+    yield Operators(place)
+    await both_ready(place)
+
+
+async def test_the_follower_leads_at_once_when_the_leader_is_stopped(operators: Operators, team: Team) -> None:
+    leader, lease = await operators.leader(), await operators.lease()
+    (follower,) = set(operators.pod_names()) - {leader}
+    await team.put_key()
+    await operators.place.client.delete(POD, SYSTEM, leader)
+    assert await operators.taken_over(lease, leader, within_seconds=8) == follower
+    await team.apply("support", gateway=NO_PODS)
+    await team.condition("support", "Healthy", "True")
+
+
+async def test_another_leads_within_twenty_seconds_when_the_leader_is_killed(operators: Operators, team: Team) -> None:
+    leader, lease = await operators.leader(), await operators.lease()
+    await team.put_key()
+    await kill(operators.place, leader)
+    await team.apply("support", gateway=NO_PODS)
+    await operators.taken_over(lease, leader, within_seconds=TAKEOVER_SECONDS)
+    await team.condition("support", "Healthy", "True")
+
+
+async def test_a_leader_killed_in_mid_reconcile_leaves_nothing_undone_and_nothing_double(operators: Operators, team: Team) -> None:
+    leader = await operators.leader()
+    await team.put_key()
+    killing = asyncio.create_task(kill(operators.place, leader))
+    begun = time.monotonic()
+    rounds = 0
+    # The leader is at work until it is killed: everything changes again and again.
+    while not killing.done() or rounds == 0:
+        rounds += 1
+        await asyncio.gather(*(team.apply(name, gateway=NO_PODS | {"maxSessionsPerPod": rounds % 1000 + 1}) for name in NAMES))
+        assert time.monotonic() < begun + 60
+    await killing
+    await asyncio.gather(*(team.condition(name, "Healthy", "True", timeout_seconds=60) for name in NAMES))
+    kinds = "serviceaccounts,configmaps,secrets,deployments,services,poddisruptionbudgets,networkpolicies,replicasets"
+    for name in NAMES:
+        owner = (await team.integration(name))["metadata"]["uid"]
+        listed = json.loads(team.kubectl("get", kinds, "-l", f"voice.contractspec.io/integration={name}", "-o", "json"))["items"]
+        by_kind = sorted(item["kind"] for item in listed if item["kind"] != "ReplicaSet")
+        assert by_kind == sorted(["ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Secret", "Service", "ServiceAccount"])
+        assert {item["metadata"]["ownerReferences"][0]["uid"] for item in listed if item["kind"] != "ReplicaSet"} == {owner}
+        config = next(item for item in listed if item["kind"] == "ConfigMap")["data"]["gateway.json"]
+        assert json.loads(config)["limits"]["maxSessions"] == rounds % 1000 + 1
+        deployment = await team.client.get(DEPLOYMENT, team.namespace, f"{name}-voice")
+        managers = [entry["manager"] for entry in deployment["metadata"]["managedFields"] if "subresource" not in entry]
+        assert len(managers) == len(set(managers)), managers
+
+
+async def both_ready(place: Place) -> None:
+    """Wait for two operators."""
+
+    def ready() -> bool:
+        conditions = [{c["type"]: c["status"] for c in pod["status"].get("conditions", ())} for pod in place.operator_pods()]
+        return len(conditions) == 2 and all(condition.get("Ready") == "True" for condition in conditions)
+
+    await eventually(ready, "two operators to be ready", 90, 0.3)
+
+
+async def kill(place: Place, pod: str) -> None:
+    """End a pod's processes with SIGKILL. A pod that is deleted by force is still asked first: only its node can kill it."""
+    victim = await place.client.get(POD, SYSTEM, pod)
+    container_id = victim["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    killer = killer_pod(victim["spec"]["nodeName"], container_id)
+    name = (await place.client.create(POD, "kube-system", killer))["metadata"]["name"]
+
+    async def done() -> bool:
+        phase = (await place.client.get(POD, "kube-system", name))["status"]["phase"]
+        assert phase != "Failed"
+        return bool(phase == "Succeeded")
+
+    await eventually(done, "the pod that kills", 60, 0.1)
+    await place.client.delete(POD, "kube-system", name)
+
+
+def killer_pod(node: str, container_id: str) -> KubeObject:
+    """Return a pod that sees its node's processes and kills those of a container."""
+    container = {
+        "name": "killer",
+        "image": image_name(),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", KILL, container_id],
+        "securityContext": {"privileged": True, "runAsUser": 0},
+    }
+    spec = {"nodeName": node, "hostPID": True, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "killer-"}, "spec": spec}
