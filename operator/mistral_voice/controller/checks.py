@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from mistral_voice.contract.secret import Secret
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.health.result import ProbeResult
 from mistral_voice.controller.health.schedule import next_check, shared_since
 from mistral_voice.controller.health.sharing import SharedProbes
-from mistral_voice.controller.health.target import probe_target
+from mistral_voice.controller.health.target import ProbeTarget, probe_target
 from mistral_voice.controller.health.thresholds import after
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.metrics import OperatorMetrics
@@ -49,22 +50,24 @@ class HealthChecks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def begin(self, visit: Visit) -> asyncio.Task[None] | None:
-        """Start the check of an integration whose key was read in this visit, unless one runs already. Return its task."""
+    def begin(self, visit: Visit) -> None:
+        """Start the check of an integration whose key was read in this visit, unless it is not due or one runs already."""
         memory, target = visit.memory, probe_target(visit.known)
-        if visit.api_key is None or target is None or memory.checking:
-            return None
+        if visit.api_key is None or target is None or memory.running_check is not None:
+            return
         due = memory.next_check_at
         if due is not None and self._now() < due:
-            return None
-        memory.checking = True
-        task = asyncio.create_task(self._check(visit), name=f"health check of {visit.key}")
+            return
+        task = memory.running_check = asyncio.create_task(self._check(visit, visit.api_key, target), name=f"health check of {visit.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
-    async def awaited(self, visit: Visit, task: asyncio.Task[None] | None) -> Input:
-        """Return the facts with what the check has found, if it is done in time."""
+    async def awaited(self, visit: Visit) -> Input:
+        """Return the facts with what the check has found, if it is done in time; a later one enqueues the integration.
+
+        The check may be one that an earlier visit began and did not see the end of, because it failed.
+        """
+        task = visit.memory.running_check
         if task is not None:
             await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
             if not task.done():
@@ -73,18 +76,16 @@ class HealthChecks:
                 task.result()
         return replace(visit.known, health=visit.memory.health, now=self._now())
 
-    async def _check(self, visit: Visit) -> None:
-        memory, target = visit.memory, probe_target(visit.known)
-        if visit.api_key is None or target is None:
-            return
+    async def _check(self, visit: Visit, api_key: Secret, target: ProbeTarget) -> None:
+        memory = visit.memory
         interval = visit.known.valid_spec.health_check.interval_seconds
         oldest = shared_since(memory.next_check_at, interval, visit.known.now)
         owner = f"key of {visit.key}"
-        self._redactor.know(owner, [visit.api_key])
+        self._redactor.know(owner, [api_key])
         try:
-            result = await self._probes.result(visit.api_key, target, not_older_than=oldest)
+            result = await self._probes.result(api_key, target, not_older_than=oldest)
         finally:
-            memory.checking = False
+            memory.running_check = None
             self._redactor.know(owner, [])
         if memory.generation != visit.known.generation:
             return

@@ -20,6 +20,7 @@ from mistral_voice.controller.memory import Memories, Memory
 from mistral_voice.controller.observed import deployment_state, pod_trouble
 from mistral_voice.controller.previous import PreviousStatus, parse_status
 from mistral_voice.controller.reasons import ConditionType
+from mistral_voice.controller.rollout import rolled_out
 from mistral_voice.controller.secret_reader import SecretReader, token_state
 from mistral_voice.controller.settings import OperatorFile
 from mistral_voice.controller.store import StoredIntegration
@@ -111,9 +112,7 @@ class Gatherer:
             if spec is not None and previous.observed_generation == generation:
                 self._restore(memory, spec, previous, now)
                 memory.generation = generation
-        if memory.generation != generation:
-            # Another spec may name another key, model or voice: they are looked at anew.
-            memory.generation, memory.credential, memory.next_check_at = generation, None, None
+        memory.turn_to(generation)
         return memory
 
     def _restore(self, memory: Memory, spec: IntegrationSpecification, previous: PreviousStatus, now: datetime) -> None:
@@ -162,7 +161,7 @@ class Gatherer:
 
     async def _trouble(self, known: Input) -> PodTrouble | None:
         deployment = known.deployment
-        if deployment is None or deployment.ready_replicas >= deployment.wanted_replicas == deployment.updated_replicas:
+        if deployment is None or rolled_out(deployment):
             return None
         if deployment.observed_generation == 0:
             return None  # Its controller has not seen it yet, so it has no pods; the watch tells when it has.

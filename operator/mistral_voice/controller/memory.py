@@ -1,5 +1,6 @@
 """What this process remembers of an integration between two visits, and can do without after a restart."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +15,7 @@ class Memory:
     """Of one integration: `credential` and `health` as last found, for the generation of the spec that they were found for.
 
     `target` is what `health` is about. `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a
-    reference can't be resolved. `checking` tells that a health check runs whose result will enqueue the integration.
+    reference can't be resolved. `running_check` is the health check under way, if one is.
     """
 
     uid: str
@@ -24,7 +25,13 @@ class Memory:
     health: Health = field(default_factory=Health)
     target: ProbeTarget | None = None
     next_check_at: datetime | None = None
-    checking: bool = False
+    running_check: asyncio.Task[None] | None = None
+
+    def turn_to(self, generation: int) -> None:
+        """Take note of the spec's generation. Another one may name another key, model or voice: they are looked at anew."""
+        if self.generation != generation:
+            self.generation, self.credential, self.next_check_at = generation, None, None
+            self.credential_retry_seconds = 0.0
 
 
 class Memories:

@@ -10,8 +10,6 @@ from mistral_voice.controller.rollout import one_line, rolled_out
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.observed import ObservedWorkload
 
-__all__ = ["deployment_state", "pod_trouble", "rolled_out"]
-
 _IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: (ErrImagePull: )?)?')

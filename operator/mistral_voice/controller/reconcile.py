@@ -13,24 +13,18 @@ from mistral_voice.controller.children import Children
 from mistral_voice.controller.events import events_for
 from mistral_voice.controller.figures import figures_of
 from mistral_voice.controller.gather import Gatherer, Visit
-from mistral_voice.controller.input import Input, UnresolvedCredential
+from mistral_voice.controller.input import Input
 from mistral_voice.controller.memory import Memories
 from mistral_voice.controller.metrics import IntegrationSeries
+from mistral_voice.controller.next_visit import SOON_SECONDS, next_visit
 from mistral_voice.controller.rollouts import Rollouts
-from mistral_voice.controller.status import derive, next_change, same_meaning
+from mistral_voice.controller.status import derive, same_meaning
 from mistral_voice.controller.store import IntegrationStore
 from mistral_voice.controller.streams import INTEGRATION
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import Conflict, NotFound
 from mistral_voice.kube.events import EventRecorder, ObjectReference
 from mistral_voice.kube.objects import KubeObject, ObjectKey
-
-POD_POLL_SECONDS = 10.0
-"""Pods are not watched: while some are not ready, they are looked at this often."""
-SOON_SECONDS = 0.05
-"""The shortest wait between two visits."""
-OTHERS_POLL_SECONDS = 30.0
-"""How often what is not watched is looked at again: a name that is taken, a Secret that is named and absent."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,15 @@ class Reconciler:
         visit = await self.gatherer.gather(key, stored)
         if visit.body["metadata"].get("deletionTimestamp"):
             return None  # Its children go by owner reference.
-        health_check = self.checks.begin(visit)
+        self.checks.begin(visit)
         findings = check(visit.known)
         visit = self.rollouts.considered(visit, findings)
         applied = await self.children.apply(visit, build(visit.known, findings))
-        known = await self.checks.awaited(visit, health_check)
+        known = await self.checks.awaited(visit)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):
             return SOON_SECONDS
-        return self._next_visit(visit, known)
+        return next_visit(known, visit.memory, self.now())
 
     def _forget(self, key: ObjectKey) -> None:
         self.memories.forget(key)
@@ -111,28 +105,6 @@ class Reconciler:
         return await self.client.replace(
             INTEGRATION, visit.key.namespace, visit.key.name, body, field_manager=names.FIELD_MANAGER, subresource="status"
         )
-
-    def _next_visit(self, visit: Visit, known: Input) -> float | None:
-        memory, now = visit.memory, self.now()
-        waits = []
-        if isinstance(known.credential, UnresolvedCredential):
-            waits.append(memory.credential_retry_seconds)
-        elif memory.next_check_at is not None and not memory.checking:
-            waits.append((memory.next_check_at - now).total_seconds())
-        if known.trouble is not None or _rolling(known):
-            waits.append(POD_POLL_SECONDS)
-        if known.taken or known.absent_secrets or known.refused is not None:
-            waits.append(OTHERS_POLL_SECONDS)
-        change = next_change(known)
-        if change is not None:
-            waits.append((change - now).total_seconds())
-        return max(SOON_SECONDS, min(waits)) if waits else None
-
-
-def _rolling(known: Input) -> bool:
-    # Before its controller has seen it a Deployment has no pods to look at, and the watch tells when it has.
-    deployment = known.deployment
-    return deployment is not None and deployment.observed_generation > 0 and deployment.ready_replicas < deployment.wanted_replicas
 
 
 def _reference(visit: Visit) -> ObjectReference:

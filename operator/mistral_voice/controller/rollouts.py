@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.metrics import OperatorMetrics
-from mistral_voice.controller.observed import rolled_out
 from mistral_voice.controller.pacing import needs_turn
+from mistral_voice.controller.rollout import rolled_out
 from mistral_voice.kube.objects import ObjectKey
 
 
@@ -26,9 +27,12 @@ class Rollouts:
         key, known = visit.key, visit.known
         needed = needs_turn(known, findings)
         if key in self._under_way and known.deployment is not None and rolled_out(known.deployment) and not needed:
-            self._leave(key)
+            self._under_way.discard(key)
+            self._call_the_next()
         if not needed:
-            self._waiting.pop(key, None)
+            if key in self._waiting:
+                del self._waiting[key]
+                self._call_the_next()
             allowed = True
         elif key in self._under_way or len(self._under_way) < self._pace:
             self._waiting.pop(key, None)
@@ -43,12 +47,11 @@ class Rollouts:
     def forget(self, key: ObjectKey) -> None:
         """Drop an integration that is gone, and its turn."""
         self._waiting.pop(key, None)
-        self._leave(key)
+        self._under_way.discard(key)
+        self._call_the_next()
         self._metrics.rollouts_pending.set(len(self._waiting))
 
-    def _leave(self, key: ObjectKey) -> None:
-        if key in self._under_way:
-            self._under_way.discard(key)
-            following = next(iter(self._waiting), None)
-            if following is not None:
-                self._enqueue(following)
+    def _call_the_next(self) -> None:
+        # Whoever was called and needs its turn no longer, or is gone, calls the next again: no turn is lost.
+        for following in islice(self._waiting, max(0, self._pace - len(self._under_way))):
+            self._enqueue(following)

@@ -1,0 +1,62 @@
+"""Who gets a turn when another is through."""
+
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry
+
+from mistral_voice.controller.check import check
+from mistral_voice.controller.gather import Visit
+from mistral_voice.controller.input import Input
+from mistral_voice.controller.memory import Memory
+from mistral_voice.controller.metrics import OperatorMetrics
+from mistral_voice.controller.rollouts import Rollouts
+from mistral_voice.kube.objects import ObjectKey
+from tests.unit.controller.test_pacing import NEW_IMAGE, settled
+
+A, B, C, D, E = (ObjectKey("team", name) for name in "abcde")
+
+
+class Turns:
+    """Roll-outs whose calls are remembered."""
+
+    def __init__(self, pace: int) -> None:
+        self.called: list[ObjectKey] = []
+        self._rollouts = Rollouts(pace, self.called.append, OperatorMetrics(CollectorRegistry()))
+
+    def visit(self, key: ObjectKey, state: Input) -> bool:
+        """Return whether the integration may go."""
+        visit = Visit(key, {}, "1", Memory(state.uid), state, {}, None, None)
+        return self._rollouts.considered(visit, check(state)).known.rollout_allowed
+
+    def forget(self, key: ObjectKey) -> None:
+        self._rollouts.forget(key)
+
+
+OUTDATED = replace(settled(), operator=NEW_IMAGE)
+THROUGH = settled()
+
+
+def test_no_more_go_at_once_than_the_pace_and_each_end_calls_the_next() -> None:
+    turns = Turns(pace=2)
+    assert [turns.visit(key, OUTDATED) for key in (A, B, C, D)] == [True, True, False, False]
+    turns.visit(A, THROUGH)
+    assert turns.called == [C]
+
+
+def test_two_that_end_before_the_first_called_one_comes_call_two() -> None:
+    turns = Turns(pace=2)
+    for key in (A, B, C, D):
+        turns.visit(key, OUTDATED)
+    turns.visit(A, THROUGH)
+    turns.visit(B, THROUGH)
+    assert set(turns.called) == {C, D}
+
+
+def test_a_turn_that_is_needed_no_longer_passes_to_the_next() -> None:
+    turns = Turns(pace=1)
+    for key in (A, B, C, D):
+        turns.visit(key, OUTDATED)
+    turns.visit(A, THROUGH)
+    turns.visit(B, replace(OUTDATED, generation=2))
+    turns.forget(C)
+    assert turns.called == [B, C, D]
