@@ -13,8 +13,10 @@ from typing import Any
 import trustme
 
 from mistral_voice.contract.secret import Secret
+from mistral_voice.controller.streams import INTEGRATION
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import NotFound
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import NAMESPACE, SECRET, Resource
 from mistral_voice.simulator.keys import Key
@@ -22,6 +24,7 @@ from tests.bench.integrations import key_of_team, key_secret, namespaces
 from tests.cluster import ApiServer, api_server
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import SimulatorHandle, running_simulator
+from tests.support.waiting import eventually
 
 IMAGE = "mistral-voice-operator:bench"
 IN_FLIGHT = 20
@@ -58,6 +61,14 @@ class Bench:
         return list(await asyncio.gather(*map(create, bodies)))
 
 
+async def _is_served(client: Client) -> bool:
+    try:
+        await client.list_all(INTEGRATION)
+    except NotFound:
+        return False
+    return True
+
+
 @contextlib.asynccontextmanager
 async def bench(size: int) -> AsyncIterator[Bench]:
     """Set up the place for so many integrations: their namespaces, each with a key of its own that the simulator takes."""
@@ -66,8 +77,8 @@ async def bench(size: int) -> AsyncIterator[Bench]:
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
     with api_server() as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(_CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(_CRDS))
         async with running_simulator(tls=tls) as mistral, Client(await load_access(cluster.kubeconfig), connections=IN_FLIGHT) as client:
+            await eventually(lambda: _is_served(client), "the CRD to be served")
             endpoint = {"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}
             settings = {"image": IMAGE, "endpoints": [endpoint], "logLevel": "warning"}
             place = Bench(cluster, client, mistral, settings)
