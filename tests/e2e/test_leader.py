@@ -52,7 +52,8 @@ class Operators:
 
     async def _leader(self) -> str | None:
         holder = (await self.lease()).get("holderIdentity") or ""
-        return next((name for name in self.pod_names() if holder.startswith(name) and await self.leads(name)), None)
+        name = next((name for name in self.pod_names() if holder.startswith(name)), None)
+        return name if name is not None and await self.leads(name) else None
 
     async def leads(self, pod: str) -> bool:
         """Tell whether a pod says that it leads."""

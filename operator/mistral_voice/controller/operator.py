@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from mistral_voice.controller.streams import IntegrationStream
 from mistral_voice.kube.access import Access, load_access, open_session
 from mistral_voice.kube.apply import Applier
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.events import EventRecorder
+from mistral_voice.kube.events import EventOutcome, EventRecorder
 from mistral_voice.kube.lease import LeaderElector, LeaseTiming
 from mistral_voice.kube.managed_fields import FieldSets
 from mistral_voice.kube.objects import ObjectKey
@@ -112,12 +113,17 @@ class Operator:
         def count_request(verb: str, resource: str, code: str, seconds: float) -> None:  # noqa: ARG001 - the observer's shape
             metrics.api_requests.labels(code, verb).inc()
 
+        def count_event(outcome: EventOutcome) -> None:
+            if outcome is not EventOutcome.WRITTEN:
+                metrics.events_dropped.inc()
+
         client = await stack.enter_async_context(Client(access, connections=file.workers + 12, observe=count_request))
         elector = LeaderElector(
             client,
             namespace=settings.namespace,
             name=file.leader_election.lease_name,
-            identity=settings.identity,
+            # A container that starts again in the same pod is another process: it waits for the lease as everybody does.
+            identity=f"{settings.identity}_{uuid.uuid4().hex[:8]}",
             timing=LeaseTiming(
                 file.leader_election.lease_duration_seconds,
                 file.leader_election.renew_deadline_seconds,
@@ -128,8 +134,9 @@ class Operator:
         store, memories, fields = IntegrationStore(), Memories(), FieldSets()
 
         def child_changed(child: Observed, deleted: bool) -> None:  # noqa: ARG001 - the callback's shape
-            key = store.key_of(child.owner_uid)
-            if key is not None:
+            # A name that a former integration's child gives free is what its namesake waits for.
+            key = store.key_of(child.owner_uid) or ObjectKey(child.namespace, child.owner_name)
+            if store.get(key) is not None:
                 queue.add(key)
 
         reader, selector = Reader(fields, MARKS), f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
@@ -138,7 +145,7 @@ class Operator:
             for kind in CHILD_KINDS
         )
         stream = IntegrationStream(client, store, queue.add, file.watch_namespaces)
-        recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity)
+        recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=count_event)
         probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent))
         checks = HealthChecks(probes, queue.add, _now, random.random, metrics, redactor)
         stack.push_async_callback(checks.close)
