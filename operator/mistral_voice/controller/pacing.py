@@ -1,15 +1,13 @@
 """Which roll-outs wait for their turn: those that nobody asked for by changing the integration."""
 
-from collections.abc import Sequence
-
-from mistral_voice.controller.build.common import digest
-from mistral_voice.controller.build.deployment import pod_template
-from mistral_voice.controller.check.finding import Finding
+from mistral_voice.controller.build import Desired
+from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
+from mistral_voice.kube.resources import DEPLOYMENT
 
 
-def needs_turn(known: Input, findings: Sequence[Finding]) -> bool:
+def needs_turn(known: Input, desired: Desired) -> bool:
     """Tell whether applying the Deployment would replace pods for the operator's reasons alone.
 
     So it is after an upgrade of the operator, or a change of an endpoint or the default voice: the spec was carried out before, and the pod
@@ -20,6 +18,7 @@ def needs_turn(known: Input, findings: Sequence[Finding]) -> bool:
         return False
     if known.previous.observed_generation != known.generation or not resolved_once(known):
         return False
-    if not deployment.template_hash or any(finding.invalidates for finding in findings):
+    wanted = next((child.body for child in desired.objects if child.resource == DEPLOYMENT), None)
+    if not deployment.template_hash or wanted is None:
         return False
-    return deployment.template_hash != digest(pod_template(known))
+    return bool(deployment.template_hash != wanted["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION])

@@ -53,8 +53,8 @@ class Reconciler:
             return None  # Its children go by owner reference.
         self.checks.begin(visit)
         findings = check(visit.known)
-        visit = self.rollouts.considered(visit, findings)
-        applied = await self.children.apply(visit, build(visit.known, findings))
+        visit, desired = self.rollouts.considered(visit, build(visit.known, findings))
+        applied = await self.children.apply(visit, desired)
         known = await self.checks.awaited(visit)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):

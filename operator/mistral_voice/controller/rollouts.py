@@ -1,10 +1,10 @@
 """Paces roll-outs that only an upgrade of the operator causes: at most N gateways at once are replaced, the others wait for their turn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
-from mistral_voice.controller.check.finding import Finding
+from mistral_voice.controller.build import Desired, without_rollout
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.controller.pacing import needs_turn
@@ -22,10 +22,10 @@ class Rollouts:
         self._under_way: set[ObjectKey] = set()
         self._waiting: dict[ObjectKey, None] = {}
 
-    def considered(self, visit: Visit, findings: Sequence[Finding]) -> Visit:
-        """Return the visit with the facts saying whether this integration's roll-out may begin now, given what the checks found."""
+    def considered(self, visit: Visit, desired: Desired) -> tuple[Visit, Desired]:
+        """Return the visit with the facts saying whether this roll-out may begin now, and what of the desired may be applied now."""
         key, known = visit.key, visit.known
-        needed = needs_turn(known, findings)
+        needed = needs_turn(known, desired)
         if key in self._under_way and known.deployment is not None and rolled_out(known.deployment) and not needed:
             self._under_way.discard(key)
             self._call_the_next()
@@ -42,7 +42,7 @@ class Rollouts:
             self._waiting[key] = None
             allowed = False
         self._metrics.rollouts_pending.set(len(self._waiting))
-        return visit if allowed == known.rollout_allowed else replace(visit, known=replace(known, rollout_allowed=allowed))
+        return (visit, desired) if allowed else (replace(visit, known=replace(known, rollout_allowed=False)), without_rollout(desired))
 
     def forget(self, key: ObjectKey) -> None:
         """Drop an integration that is gone, and its turn."""

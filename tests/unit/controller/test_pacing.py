@@ -24,7 +24,7 @@ def settled(**changes: object) -> Input:
 
 def waits(state: Input) -> bool:
     """Tell whether the roll-out that an integration needs waits for its turn."""
-    return needs_turn(state, check(state))
+    return needs_turn(state, build(state, check(state)))
 
 
 NEW_IMAGE = operator_file(image="registry.example/mistral-voice:2.0.0")

@@ -19,7 +19,7 @@ from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
 from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, Resource
 
-__all__ = ["Child", "Desired", "build"]
+__all__ = ["Child", "Desired", "build", "without_rollout"]
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,18 @@ def build(known: Input, findings: Sequence[Finding]) -> Desired:
     resolved = resolved_once(known)
     if not resolved and known.deployment is not None:
         return Desired(hold=True)
-    kept = _kept(known, resolved=resolved)
-    return Desired(tuple(wish for wish in _wishes(known) if wish.resource not in kept), kept)
+    kept = frozenset() if resolved else frozenset({DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER})
+    desired = Desired(tuple(wish for wish in _wishes(known) if wish.resource not in kept), kept)
+    return desired if known.rollout_allowed or not resolved else without_rollout(desired)
 
 
-def _kept(known: Input, *, resolved: bool) -> frozenset[Resource]:
-    if not resolved:
-        return frozenset({DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER})
-    # A roll-out that waits for its turn waits with its configuration, or a pod that restarts would be ahead of the others.
-    return frozenset() if known.rollout_allowed else frozenset({CONFIG_MAP, DEPLOYMENT})
+def without_rollout(desired: Desired) -> Desired:
+    """Return the same without what would replace pods.
+
+    A roll-out that waits for its turn waits with its configuration, or a pod that restarts would be ahead of the others.
+    """
+    kept = desired.kept | {CONFIG_MAP, DEPLOYMENT}
+    return Desired(tuple(wish for wish in desired.objects if wish.resource not in kept), kept, desired.hold)
 
 
 def _wishes(known: Input) -> Iterator[Child]:

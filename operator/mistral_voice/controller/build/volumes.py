@@ -8,6 +8,8 @@ from mistral_voice.controller.build.common import token_secret_name
 from mistral_voice.controller.build.token_secret import PREVIOUS_TOKEN_KEY, TOKEN_KEY
 from mistral_voice.controller.input import Input
 
+_CREDENTIAL_KEY = PurePosixPath(names.CREDENTIAL_FILE).name
+_CONFIG_DIRECTORY = str(PurePosixPath(names.CONFIG_FILE).parent)
 _OWNER_AND_GROUP = 0o440
 """Read by the pod's own group alone, which `fsGroup` sets."""
 
@@ -20,9 +22,8 @@ def volumes(known: Input) -> list[dict[str, Any]]:
         {"name": "client-token", "projected": {"defaultMode": _OWNER_AND_GROUP, "sources": _token_sources(token_secret_name(known))}},
     ]
     if spec.secret_ref is not None:
-        file = PurePosixPath(names.CREDENTIAL_FILE).name
         # Not optional: a Secret that goes away must not empty the directory under a running gateway.
-        secret = _secret(spec.secret_ref.name, [{"key": spec.secret_ref.key, "path": file}])
+        secret = _secret(spec.secret_ref.name, [{"key": spec.secret_ref.key, "path": _CREDENTIAL_KEY}])
         found.append({"name": "credential", "secret": secret})
     if spec.gateway.tls is not None:
         pair = [{"key": key, "path": key} for key in ("tls.crt", "tls.key")]
@@ -33,7 +34,7 @@ def volumes(known: Input) -> list[dict[str, Any]]:
 def volume_mounts(known: Input) -> list[dict[str, Any]]:
     """Return the container's mounts, all read-only."""
     paths = {
-        "config": str(PurePosixPath(names.CONFIG_FILE).parent),
+        "config": _CONFIG_DIRECTORY,
         "client-token": names.CLIENT_TOKEN_DIRECTORY,
         "credential": names.CREDENTIAL_DIRECTORY,
         "tls": names.TLS_DIRECTORY,
