@@ -223,8 +223,8 @@ class Operator:
         stopping = asyncio.create_task(stopped.wait(), name="wait for SIGTERM")
         try:
             await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not leading.done() and not self.leads:
-                return
+            if not leading.done() and (not self.leads or self.not_ready_because() is not None):
+                return  # No visit has begun that should end first.
             self.queue.stop()  # Visits under way end, then the lease is given back.
             await leading
         finally:

@@ -26,6 +26,10 @@ _CRD_POLL_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
+class StreamEnded(KubeError):
+    """The watch of the integrations ended although nobody stopped it."""
+
+
 class IntegrationStream:
     """Keeps the store at what the API server says and tells `on_change` of every key whose meaning changed."""
 
@@ -62,6 +66,8 @@ class IntegrationStream:
                 await self._run_kopf(session, server, stopped, reclaim_signals)
             finally:
                 sweeping.cancel()
+            if not stopped.is_set():
+                raise StreamEnded("The watch of MistralVoiceIntegrations ended by itself; without it no change is seen.")
 
     async def _crd_served(self, stopped: asyncio.Event) -> None:
         while not stopped.is_set():
