@@ -108,6 +108,29 @@ async def test_a_foreign_object_of_a_childs_name_is_left_alone(world: Operating)
     await world.condition("support", "Stalled", "False", timeout_seconds=60)
 
 
+async def test_one_that_is_made_again_at_once_waits_until_its_former_children_are_gone(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.condition("support", "Healthy", "True")
+    world.kubectl("delete", "mvi", "support", "-n", world.namespace)
+    await world.apply("support")
+    await world.condition("support", "Reconciling", "True", reason="ChildrenTerminating")
+    await world.condition("support", "Stalled", "False")
+    # No garbage collector runs here.
+    kinds = "deployments,services,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets"
+    world.kubectl("delete", kinds, "support-voice", "-n", world.namespace)
+    world.kubectl("delete", "secret", "support-voice-token", "-n", world.namespace)
+    uid = (await world.integration("support"))["metadata"]["uid"]
+
+    async def made_anew() -> bool:
+        deployment = await world.client.get(DEPLOYMENT, world.namespace, "support-voice")
+        return bool(deployment["metadata"]["ownerReferences"][0]["uid"] == uid)
+
+    await world.condition("support", "Reconciling", "True", reason="RollingOut")
+    await eventually(made_anew, "the Deployment of the new integration")
+    assert "ChildNameTaken" not in world.kubectl("get", "events", "-n", world.namespace)
+
+
 DRIFT: list[tuple[Resource, list[dict[str, Any]]]] = [
     (CONFIG_MAP, [{"op": "replace", "path": "/data/gateway.json", "value": "{}"}]),
     (SERVICE, [{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]),

@@ -18,7 +18,7 @@ from mistral_voice.kube.list_types import structure_of
 from mistral_voice.kube.managed_fields import FieldSet, FieldSets, upgraded
 from mistral_voice.kube.objects import KubeObject, ObjectKey, key_of
 from mistral_voice.kube.observed import Marks, Observed, ObservedWorkload, Reader
-from mistral_voice.kube.ownership import Owner, is_owned, missing_parts, name_taken
+from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
 from mistral_voice.kube.resources import SECRET, Resource
 
 _MAX_ROUNDS: Final = 4
@@ -47,8 +47,9 @@ class Action(StrEnum):
 class Outcome:
     """The result for one object.
 
-    `message` is a sentence for `NAME_TAKEN` (whose it is) and `REFUSED` (what the API server does not allow), else empty. `observed` is the
-    object as it is now, where that is known.
+    `message` is a sentence for `NAME_TAKEN` (whose it is) and `REFUSED` (what the API server does not allow), else empty. `TERMINATING`
+    says that the name becomes free by itself: its object is being deleted, or was a former owner's. `observed` is the object as it is now,
+    where that is known.
     """
 
     action: Action
@@ -165,7 +166,7 @@ class Applier:
         if observed is None:
             return await self._create(wanted)
         if not is_owned(observed, owner):
-            return await self._name_taken(wanted.resource, wanted.key)
+            return await self._name_taken(wanted.resource, wanted.key, owner)
         if observed.deleting:
             return Outcome(Action.TERMINATING, wanted.resource, wanted.key, observed=observed)
         if self._is_unchanged(wanted, observed):
@@ -292,11 +293,13 @@ class Applier:
             return None
         return self._reader.read(resource, _encode(present))
 
-    async def _name_taken(self, resource: Resource, key: ObjectKey) -> Outcome:
+    async def _name_taken(self, resource: Resource, key: ObjectKey, owner: Owner) -> Outcome:
         try:
             metadata = (await self._client.get(resource, key.namespace, key.name, metadata_only=True))["metadata"]
         except NotFound:
-            metadata = {}
+            return Outcome(Action.TERMINATING, resource, key)
+        if goes_by_itself(metadata, owner):
+            return Outcome(Action.TERMINATING, resource, key)
         return Outcome(Action.NAME_TAKEN, resource, key, name_taken(resource, key, metadata))
 
     async def ensure_secret(self, desired: KubeObject, owner: Owner, present: KubeObject | None) -> Outcome:
@@ -316,7 +319,7 @@ class Applier:
                 return Outcome(Action.CREATED, SECRET, key)
         metadata = present["metadata"]
         if not is_owned(self._reader.read(SECRET, _encode({"metadata": metadata})), owner):
-            return await self._name_taken(SECRET, key)
+            return await self._name_taken(SECRET, key, owner)
         if "deletionTimestamp" in metadata:
             return Outcome(Action.TERMINATING, SECRET, key)
         patch = missing_parts(body, present)
@@ -330,9 +333,12 @@ class Applier:
     async def delete(self, resource: Resource, observed: Observed, owner: Owner) -> bool:
         """Delete an object that is no longer wanted, if it is the owner's and still as observed. Return whether it was deleted just now.
 
-        Raises `Conflict` if it changed since: look again.
+        Raises `Conflict` if it changed since: look again. A copy that somebody made of an object of ours bears our labels too: without a
+        controller reference, only what we wrote ourselves is deleted.
         """
         if not is_owned(observed, owner) or observed.deleting:
+            return False
+        if not observed.controller_uid and observed.applied is None and observed.updated is None:
             return False
         try:
             await self._client.delete(

@@ -28,9 +28,21 @@ def is_owned(observed: Observed, owner: Owner) -> bool:
     return observed.owner_uid == owner.uid
 
 
+def goes_by_itself(metadata: KubeObject, owner: Owner) -> bool:
+    """Return whether an object that isn't the owner's is on its way out.
+
+    It is being deleted, or it belongs to a former owner of the same name: the garbage collector takes it, as that one is gone.
+    """
+    if metadata.get("deletionTimestamp"):
+        return True
+    controller = _controller(metadata) or {}
+    namesake = (controller.get("kind"), controller.get("name")) == (owner.kind, owner.name)
+    return namesake and controller["uid"] != owner.uid
+
+
 def name_taken(resource: Resource, key: ObjectKey, metadata: KubeObject) -> str:
     """Return the sentence that says whose the object is whose name we wanted."""
-    controller = next((reference for reference in metadata.get("ownerReferences", []) if reference.get("controller")), None)
+    controller = _controller(metadata)
     if controller is not None:
         whose = f"belongs to {controller['kind']} {controller['name']}"
     else:
@@ -65,3 +77,7 @@ def missing_parts(desired: KubeObject, present: KubeObject) -> KubeObject:
         if lacking:
             patch[part] = lacking
     return patch
+
+
+def _controller(metadata: KubeObject) -> KubeObject | None:
+    return next((reference for reference in metadata.get("ownerReferences", []) if reference.get("controller")), None)

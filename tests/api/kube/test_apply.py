@@ -324,6 +324,16 @@ async def test_only_the_orphan_that_was_looked_at_is_deleted(bench: Bench, clien
     assert not await bench.applier.delete(resources.CONFIG_MAP, fresh, bench.owner)
 
 
+async def test_a_copy_that_somebody_made_of_an_object_of_ours_is_not_deleted(bench: Bench, client: Client) -> None:
+    await bench.ensure(resources.CONFIG_MAP, config_map(bench.owner.namespace))
+    ours = await client.get(resources.CONFIG_MAP, bench.owner.namespace, "sample")
+    metadata = {"name": "copy", "labels": ours["metadata"]["labels"], "annotations": ours["metadata"]["annotations"]}
+    await client.create(resources.CONFIG_MAP, bench.owner.namespace, {**config_map(bench.owner.namespace), "metadata": metadata})
+    assert not await bench.applier.delete(resources.CONFIG_MAP, await bench.observe(resources.CONFIG_MAP, "copy"), bench.owner)
+    await client.merge_patch(resources.CONFIG_MAP, bench.owner.namespace, "sample", {"metadata": {"ownerReferences": None}})
+    assert await bench.applier.delete(resources.CONFIG_MAP, await bench.observe(resources.CONFIG_MAP), bench.owner)
+
+
 async def test_a_service_keeps_its_address_through_every_apply(bench: Bench, client: Client) -> None:
     body = service(bench.owner.namespace)
     await bench.ensure(resources.SERVICE, body)

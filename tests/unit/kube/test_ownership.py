@@ -1,6 +1,6 @@
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.kube.observed import Observed
-from mistral_voice.kube.ownership import Owner, is_owned, missing_parts, name_taken
+from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
 from mistral_voice.kube.resources import CONFIG_MAP
 
 OWNER = Owner("example.com/v1", "Thing", "n", "owner", "u-1")
@@ -23,6 +23,16 @@ def test_whose_a_taken_name_is_is_said_as_far_as_it_is_known() -> None:
     assert "belongs to Deployment d." in name_taken(CONFIG_MAP, key, {"ownerReferences": [{**ours, "controller": False}, theirs]})
     assert "was made by helm and kubectl." in name_taken(CONFIG_MAP, key, {"managedFields": [{"manager": "kubectl"}, {"manager": "helm"}]})
     assert "already exists and is not ours." in name_taken(CONFIG_MAP, key, {})
+
+
+def test_what_belongs_to_a_former_owner_of_the_same_name_or_is_being_deleted_goes_by_itself() -> None:
+    ours = OWNER.reference()
+    assert goes_by_itself({"ownerReferences": [{**ours, "uid": "u-former"}]}, OWNER)
+    assert goes_by_itself({"deletionTimestamp": "2026-11-22T14:30:07Z"}, OWNER)
+    assert not goes_by_itself({"ownerReferences": [{**ours, "uid": "u-2", "name": "another"}]}, OWNER)
+    assert not goes_by_itself({"ownerReferences": [{**ours, "uid": "u-2", "kind": "Deployment"}]}, OWNER)
+    assert not goes_by_itself({"ownerReferences": [{**ours, "uid": "u-former", "controller": False}]}, OWNER)
+    assert not goes_by_itself({}, OWNER)
 
 
 def test_a_secret_gets_back_what_it_lacks_and_keeps_its_values_and_other_owners() -> None:
