@@ -70,7 +70,9 @@ class Children:
             for child in desired.objects:
                 try:
                     outcome = await step(visit, child, owner)
-                except (Forbidden, Invalid) as error:
+                except ApiError as error:
+                    if not _is_refusal(error):
+                        raise
                     return Applied(tuple(outcomes), refused=_refusal(child, error))
                 if outcome is not None:
                     outcomes.append(outcome)
@@ -120,9 +122,14 @@ class Children:
             await self._client.delete(SECRET, visit.key.namespace, name, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
 
 
+def _is_refusal(error: ApiError) -> bool:
+    # A webhook that can't be reached is a 500 of the API server's; it may last for days, so the tenant is told.
+    return isinstance(error, Forbidden | Invalid) or "failed calling webhook" in error.message
+
+
 def _refusal(child: Child, error: ApiError) -> Refusal:
-    # 403 is a right that is missing or a quota that is used up: the same spec may succeed later.
-    return Refusal(child.resource.kind, child.body["metadata"]["name"], error.message, passing=isinstance(error, Forbidden))
+    # But for 422 the same spec may succeed later: a right that is missing, a quota that is used up, a webhook that is down.
+    return Refusal(child.resource.kind, child.body["metadata"]["name"], error.message, passing=not isinstance(error, Invalid))
 
 
 def _present(visit: Visit, resource: Resource) -> Observed | None:
