@@ -46,6 +46,7 @@ api: venv ## tests against a real kube-apiserver, without nodes
 
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
+	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
 	$(BIN)/pytest tests/e2e
 
 test: lint unit api e2e ## everything

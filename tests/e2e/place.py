@@ -20,7 +20,7 @@ import yaml
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import KubeObject
-from tests.cluster import NodeCluster
+from tests.cluster import ClusterError, NodeCluster
 from tests.cluster.images import ImageRequest, Images
 from tests.cluster.progress import Progress
 from tests.demo.place import CHART, REPOSITORY
@@ -90,7 +90,12 @@ class Place:
 def install(cluster: NodeCluster, *values: Path) -> None:
     """Install the chart or upgrade it, and wait until both pods of the operator are ready."""
     files = [argument for file in values for argument in ("--values", str(file))]
-    cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "120s")
+    try:
+        cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "120s")
+    except ClusterError as error:
+        pods = cluster.kubectl("get", "pods", "-n", SYSTEM, check=False).stdout
+        words = cluster.kubectl("logs", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20", check=False).stdout
+        raise ClusterError(f"{error}\n\n{pods}\n{words}") from error
 
 
 @contextlib.asynccontextmanager

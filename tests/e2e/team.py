@@ -1,9 +1,7 @@
 """A team with a namespace of its own, which asks for a voice and talks to it."""
 
-import asyncio
 import base64
 import contextlib
-import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
@@ -133,14 +131,3 @@ def is_ready(pod: KubeObject) -> bool:
     """Tell whether a pod takes part in its Service."""
     conditions = {condition["type"]: condition["status"] for condition in pod.get("status", {}).get("conditions", ())}
     return conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp")
-
-
-def objects(listed: str) -> list[KubeObject]:
-    """Return the items of what `kubectl get -o json` printed."""
-    items: list[KubeObject] = json.loads(listed)["items"]
-    return items
-
-
-async def in_thread(function: Callable[..., object], *arguments: object) -> None:
-    """Run what blocks, such as kubectl, without holding up the sessions that are open."""
-    await asyncio.to_thread(function, *arguments)

@@ -108,7 +108,7 @@ async def test_another_leads_within_twenty_seconds_when_the_leader_is_killed(ope
 
 
 async def test_a_leader_killed_in_mid_reconcile_leaves_nothing_undone_and_nothing_double(operators: Operators, team: Team) -> None:
-    leader = await operators.leader()
+    leader, lease = await operators.leader(), await operators.lease()
     await team.put_key()
     killing = asyncio.create_task(kill(operators.place, leader))
     begun = time.monotonic()
@@ -120,6 +120,7 @@ async def test_a_leader_killed_in_mid_reconcile_leaves_nothing_undone_and_nothin
         assert time.monotonic() < begun + 60
     await killing
     await asyncio.gather(*(team.condition(name, "Healthy", "True", timeout_seconds=60) for name in NAMES))
+    assert (await operators.lease())["holderIdentity"] != lease["holderIdentity"]
     kinds = "serviceaccounts,configmaps,secrets,deployments,services,poddisruptionbudgets,networkpolicies,replicasets"
     for name in NAMES:
         owner = (await team.integration(name))["metadata"]["uid"]

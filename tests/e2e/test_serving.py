@@ -112,6 +112,21 @@ async def test_managed_mode_has_no_children_and_says_why(team: Team) -> None:
     assert made == ""
 
 
+async def test_an_image_that_is_nowhere_is_told_and_the_former_pod_serves_on(place: Place, team: Team) -> None:
+    await team.ready()
+    await asyncio.to_thread(lambda: place.upgrade(gateway={"image": {"repository": "localhost/there-is-none", "tag": "at-all"}}))
+    try:
+        said = await team.condition("support", "Reconciling", "True", reason="ImagePullFailed", timeout_seconds=60)
+        assert "localhost/there-is-none:at-all" in said["message"]
+        await team.condition("support", "GatewayAvailable", "True")
+        async with team.session() as client:
+            assert await ask(client, "Still there?") == "You said: Still there?"
+    finally:
+        await asyncio.to_thread(place.upgrade)
+    await team.condition("support", "Reconciling", "False", timeout_seconds=60)
+    await team.condition("support", "Ready", "True")
+
+
 async def test_a_new_image_rolls_without_dropping_a_session(place: Place, team: Team) -> None:
     # The new one is the same by another name.
     await team.ready(gateway={"drainTimeoutSeconds": 120})
