@@ -14,7 +14,6 @@ from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.health.target import ProbeTarget, probe_target
 from mistral_voice.controller.health.thresholds import after
 from mistral_voice.controller.input import Input
-from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.runtime.redaction import Redactor
 
@@ -33,14 +32,12 @@ class HealthChecks:
         enqueue: Callable[[ObjectKey], None],
         now: Callable[[], datetime],
         jitter: Callable[[], float],
-        metrics: OperatorMetrics,
         redactor: Redactor,
     ) -> None:
         self._probes = probes
         self._enqueue = enqueue
         self._now = now
         self._jitter = jitter
-        self._metrics = metrics
         self._redactor = redactor
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,7 +91,6 @@ class HealthChecks:
         self._tell(visit, result)
 
     def _tell(self, visit: Visit, result: ProbeResult) -> None:
-        self._metrics.probes.labels(result.code.value).inc()
         if result.status != "connected":
             _log.warning(
                 "The health check failed: %s",

@@ -13,6 +13,7 @@ from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
 from mistral_voice.controller.checks import HealthChecks
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.gather import Gatherer
+from mistral_voice.controller.health.result import ProbeResult
 from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.memory import Memories
 from mistral_voice.controller.metrics import IntegrationSeries, OperatorMetrics, QueueMetrics
@@ -117,6 +118,9 @@ class Operator:
             if outcome is not EventOutcome.WRITTEN:
                 metrics.events_dropped.inc()
 
+        def count_probe(result: ProbeResult) -> None:
+            metrics.probes.labels(result.code.value).inc()
+
         client = await stack.enter_async_context(Client(access, connections=file.workers + 12, observe=count_request))
         elector = LeaderElector(
             client,
@@ -146,8 +150,8 @@ class Operator:
         )
         stream = IntegrationStream(client, store, queue.add, file.watch_namespaces)
         recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=count_event)
-        probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent))
-        checks = HealthChecks(probes, queue.add, _now, random.random, metrics, redactor)
+        probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent, observe=count_probe))
+        checks = HealthChecks(probes, queue.add, _now, random.random, redactor)
         stack.push_async_callback(checks.close)
         reconciler = Reconciler(
             client=writer,

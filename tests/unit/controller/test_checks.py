@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import httpx2
-from prometheus_client import CollectorRegistry
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.controller.checks import HealthChecks
@@ -16,7 +15,6 @@ from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.health.target import ProbeTarget
 from mistral_voice.controller.health.thresholds import Health, Verdict
 from mistral_voice.controller.memory import Memory
-from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.runtime.redaction import Redactor
 from tests.support.waiting import eventually
@@ -36,7 +34,7 @@ async def checking(answer: asyncio.Event, enqueued: list[ObjectKey]) -> AsyncIte
         return probed(ProbeCode.CONNECTED, at=NOW)
 
     async with SharedProbes(max_concurrent=2, run=run) as probes:
-        checks = HealthChecks(probes, enqueued.append, lambda: NOW, lambda: 0.5, OperatorMetrics(CollectorRegistry()), Redactor())
+        checks = HealthChecks(probes, enqueued.append, lambda: NOW, lambda: 0.5, Redactor())
         yield checks
         await checks.close()
 

@@ -29,8 +29,14 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _unobserved(_result: ProbeResult) -> None:
+    """Let a check pass uncounted."""
+
+
 class SharedProbes:
     """Runs health checks, at most `max_concurrent` at a time, and remembers at most `max_results` results. A context manager.
+
+    `observe` hears of each check that was made, once however many share it.
 
     Keys are known here by a hash under a random key of this process alone; neither the key nor a hash of it leaves the memory.
     """
@@ -42,12 +48,14 @@ class SharedProbes:
         max_results: int = MAX_RESULTS,
         run: Probe = probe,
         now: Callable[[], datetime] = _utc_now,
+        observe: Callable[[ProbeResult], None] = _unobserved,
     ) -> None:
         self._turns = asyncio.Semaphore(max_concurrent)
         self._max_connections = max_concurrent * 3
         self._max_results = max_results
         self._run = run
         self._now = now
+        self._observe = observe
         self._hash_key = secrets.token_bytes(32)
         self._results: OrderedDict[bytes, ProbeResult] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[ProbeResult]] = {}
@@ -90,6 +98,7 @@ class SharedProbes:
             except ssl.SSLError:
                 return ProbeResult(ProbeCode.TLS_ERROR, "The endpoint's caBundle holds no usable certificate.", self._now(), 0)
             result = await self._run(client, target, key, self._now)
+        self._observe(result)
         self._results[mark] = result
         self._results.move_to_end(mark)
         while len(self._results) > self._max_results:

@@ -43,14 +43,15 @@ class Asked:
 
 
 async def test_integrations_with_the_same_key_and_settings_ask_once() -> None:
-    asked = Asked()
-    async with SharedProbes(max_concurrent=4, run=asked.run) as probes:
+    asked, observed = Asked(), list[ProbeResult]()
+    async with SharedProbes(max_concurrent=4, run=asked.run, observe=observed.append) as probes:
         waiting = [asyncio.create_task(probes.result(KEY, TARGET, not_older_than=LONG_AGO)) for _ in range(20)]
         await eventually(lambda: asked.keys, "the first question")
         asked.answer.set()
         results = await asyncio.gather(*waiting)
         assert await probes.result(KEY, TARGET, not_older_than=LONG_AGO) is results[0]
     assert len(asked.keys) == 1
+    assert observed == results[:1], "a shared check is counted once"
 
 
 async def test_other_keys_and_other_settings_ask_for_themselves() -> None:
