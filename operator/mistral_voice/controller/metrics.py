@@ -17,7 +17,7 @@ class OperatorMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.reconcile = Counter(
-            f"{_PREFIX}_reconcile", "Reconciliations by result: success, requeue_after, error.", ["result"], registry=registry
+            f"{_PREFIX}_reconcile", "Reconciliations by result: success, requeue, error.", ["result"], registry=registry
         )
         self.reconcile_errors = Counter(f"{_PREFIX}_reconcile_errors", "Reconciliations that failed.", registry=registry)
         self.reconcile_duration = Histogram(
@@ -132,11 +132,6 @@ class IntegrationSeries:
         """Drop the series of an integration that is gone."""
         for lines in self._lines:
             lines.pop(f"{namespace}/{integration}", None)
-
-    def clear(self) -> None:
-        """Drop all series: a replica that doesn't lead exports none."""
-        for lines in self._lines:
-            lines.clear()
 
     def exposition(self) -> bytes:
         """Return all series in the Prometheus text format."""

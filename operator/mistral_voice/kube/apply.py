@@ -17,7 +17,7 @@ from mistral_voice.kube.errors import AlreadyExists, ApiError, Conflict, Invalid
 from mistral_voice.kube.list_types import structure_of
 from mistral_voice.kube.managed_fields import FieldSet, FieldSets, upgraded
 from mistral_voice.kube.objects import KubeObject, ObjectKey, key_of
-from mistral_voice.kube.observed import Marks, Observed, ObservedWorkload, Reader
+from mistral_voice.kube.observed import Marks, Observed, Reader
 from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
 from mistral_voice.kube.resources import SECRET, Resource
 
@@ -73,13 +73,6 @@ class _NoNotice:
     def begin_write(self, resource: Resource, key: ObjectKey) -> None: ...
 
     def end_write(self, resource: Resource, key: ObjectKey, written: Observed | None) -> None: ...
-
-
-def release_replicas(desired: KubeObject, observed: Observed | None) -> KubeObject:
-    """Return the wanted workload without `spec.replicas` if another manager has it by now. Left out before that, it would become 1."""
-    if not isinstance(observed, ObservedWorkload) or not observed.replicas_managers:
-        return desired
-    return {**desired, "spec": {key: value for key, value in desired["spec"].items() if key != "replicas"}}
 
 
 def desired_hash(body: KubeObject) -> str:

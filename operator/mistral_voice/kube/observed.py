@@ -80,16 +80,9 @@ class ObservedWorkload(Observed, frozen=True, gc=False, kw_only=True):
     ready_replicas: int = 0
     available_replicas: int = 0
     terminating_replicas: int = 0
-    available: bool = False
     replicas_managers: tuple[str, ...] = ()
     template_hash: str = ""
     troubles: tuple[WorkloadCondition, ...] = ()
-
-    @property
-    def rolled_out(self) -> bool:
-        """Return whether the newest template alone runs, in the wanted number, as `kubectl rollout status` sees it."""
-        settled = self.updated_replicas >= self.wanted_replicas and self.replicas <= self.updated_replicas
-        return self.observed_generation >= self.generation and settled and self.available_replicas >= self.updated_replicas
 
 
 class _Entry(msgspec.Struct, gc=False, rename="camel"):
@@ -206,7 +199,6 @@ class Reader:
             ready_replicas=status.ready_replicas,
             available_replicas=status.available_replicas,
             terminating_replicas=status.terminating_replicas,
-            available=any(condition.type == "Available" and condition.status == "True" for condition in status.conditions),
             replicas_managers=self._replicas_managers(workload.metadata),
             template_hash=workload.metadata.annotations.get(self._marks.template_hash_annotation, ""),
             troubles=tuple(condition for condition in status.conditions if not _is_well(condition)),

@@ -129,7 +129,7 @@ async def test_a_deployments_roll_out_is_read_from_its_status(make: Callable[...
         await watch.synced.wait()
         (workload,) = watch.objects
         assert isinstance(workload, ObservedWorkload)
-        assert not workload.rolled_out
+        assert workload.updated_replicas == 0
         conditions = [
             {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "ok"},
             {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"},
@@ -138,14 +138,15 @@ async def test_a_deployments_roll_out_is_read_from_its_status(make: Callable[...
         made["status"] = {"observedGeneration": made["metadata"]["generation"], **counts, "conditions": conditions}
         await client.replace(resources.DEPLOYMENT, namespace, "sample", made, subresource="status")
 
-        def rolled_out() -> bool:
+        def updated() -> bool:
             (workload,) = watch.objects
-            return isinstance(workload, ObservedWorkload) and workload.rolled_out
+            return isinstance(workload, ObservedWorkload) and workload.updated_replicas == 2
 
-        await eventually(rolled_out, "the roll-out to be over")
+        await eventually(updated, "the roll-out to be over")
         (workload,) = watch.objects
         assert isinstance(workload, ObservedWorkload)
-        assert workload.available
+        assert (workload.replicas, workload.ready_replicas, workload.available_replicas) == (2, 2, 2)
+        assert workload.observed_generation == workload.generation
         assert [(trouble.type, trouble.reason) for trouble in workload.troubles] == [("ReplicaFailure", "FailedCreate")]
 
 

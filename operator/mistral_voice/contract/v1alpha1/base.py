@@ -80,7 +80,6 @@ Host = Annotated[
     StringConstraints(min_length=1, max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
 ]
 """A host name, perhaps with a leading wildcard label."""
-Text253 = Annotated[str, StringConstraints(max_length=253)]
 LabelMap = Annotated[dict[str, Annotated[str, StringConstraints(max_length=63)]], Field(max_length=32)]
 """Labels. CRD schemas can't bound keys; the API server refuses bad ones when they reach the object."""
 AnnotationMap = Annotated[dict[str, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=32)]
