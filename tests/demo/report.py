@@ -5,7 +5,7 @@ from tests.demo.place import FOLDER, INTEGRATION, MANIFESTS, REPOSITORY, SYSTEM,
 
 _NEXT = f"""\
 What to try next, after `. .demo/env`:
-  kubectl explain mvi.spec --recursive                         what can be set
+  kubectl explain mistralvoiceintegrations.spec                what can be set
   kubectl -n {TEAM} describe mvi {INTEGRATION}                          conditions, and events in words
   kubectl -n {TEAM} get all,netpol,pdb -l voice.contractspec.io/integration={INTEGRATION}     what the operator made of it
 
@@ -19,9 +19,11 @@ What to try next, after `. .demo/env`:
     async with client.realtime.connect(model="mistral-medium-latest") as connection:
         print(await connection.recv())
 
-  Rotate the key (the gateway takes it up without a restart):
+  Have the key checked every 30 s instead of every 5 minutes, so that the next two show soon:
+    kubectl -n {TEAM} patch mvi {INTEGRATION} --type merge -p '{{"spec": {{"healthCheck": {{"intervalSeconds": 30}}}}}}'
+  Rotate the key: an event `KeyRotated` follows, and the gateway uses the new key within two minutes, without a restart:
     kubectl -n {TEAM} create secret generic mistral --from-file=apiKey=.demo/mistral/second-key --dry-run=client -o yaml \\
-      | kubectl apply --server-side --force-conflicts -f - && kubectl -n {TEAM} describe mvi {INTEGRATION}
+      | kubectl apply --server-side --force-conflicts -f - && kubectl -n {TEAM} events --for mvi/{INTEGRATION} --watch
   Break it, and watch it say so; `make demo` mends it:
     kubectl -n {TEAM} patch secret mistral -p '{{"stringData": {{"apiKey": "wrong"}}}}' && kubectl -n {TEAM} get mvi -w
   Ask for something that can't be:
@@ -29,7 +31,7 @@ What to try next, after `. .demo/env`:
   Delete what the operator made, and see it come back:
     kubectl -n {TEAM} delete deployment {INTEGRATION}-voice && kubectl -n {TEAM} get deployments -w
   The operator's metrics and log:
-    kubectl -n {SYSTEM} port-forward service/mistral-voice-operator 9090 & curl -s 127.0.0.1:9090/metrics | grep ^mistral_voice
+    kubectl -n {SYSTEM} port-forward service/mistral-voice-operator 9090 & sleep 3; curl -s 127.0.0.1:9090/metrics | grep ^mistral_voice
     kubectl -n {SYSTEM} logs deployment/mistral-voice-operator
 
 `make demo-down` removes all of it.
