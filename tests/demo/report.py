@@ -24,7 +24,7 @@ What to try next, after `. .demo/env`:
   Rotate the key: an event `KeyRotated` follows, and the gateway uses the new key within two minutes, without a restart:
     kubectl -n {TEAM} create secret generic mistral --from-file=apiKey=.demo/mistral/second-key --dry-run=client -o yaml \\
       | kubectl apply --server-side --force-conflicts -f - && kubectl -n {TEAM} events --for mvi/{INTEGRATION} --watch
-  Break it, and watch it say so; `make demo` mends it:
+  Break it, and watch it say so; `make demo` mends it (again, if its question comes before the gateway has the new key, within two minutes):
     kubectl -n {TEAM} patch secret mistral -p '{{"stringData": {{"apiKey": "wrong"}}}}' && kubectl -n {TEAM} get mvi -w
   Ask for something that can't be:
     kubectl -n {TEAM} patch mvi {INTEGRATION} --type merge -p '{{"spec": {{"mode": "managed"}}}}'
