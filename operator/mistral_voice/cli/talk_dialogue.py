@@ -176,7 +176,7 @@ class Talk:
         if response["status"] == "completed":
             raise _Done
         error = (response.get("status_details") or {}).get("error") or {}
-        raise TalkError(f"The reply is {response['status']}: {error.get('message', 'no reason was given.')}{self._so_far()}")
+        raise TalkError(f"No complete reply ({response['status']}). {error.get('message', 'No reason was given.')}{self._so_far()}")
 
     async def _receive(self) -> dict[str, Any]:
         message = await self._socket.receive()
