@@ -85,12 +85,9 @@ class Operating(TenantHands):
         return found
 
     async def visits(self) -> float:
-        """Return how many reconciliations succeeded in the running operator."""
-        return (
-            await self.operator.metric('mistral_voice_operator_reconcile_total{result="success"}')
-            or await self.operator.metric('mistral_voice_operator_reconcile_total{result="requeue"}')
-            or 0.0
-        )
+        """Return how many reconciliations ended well in the running operator."""
+        counts = [await self.operator.metric(f'mistral_voice_operator_reconcile_total{{result="{how}"}}') for how in ("success", "requeue")]
+        return sum(count or 0 for count in counts)
 
     @contextlib.asynccontextmanager
     async def operator_restarted(self) -> AsyncIterator[OperatorProcess]:

@@ -73,13 +73,12 @@ class Children:
                 except ApiError as error:
                     if not _is_refusal(error):
                         raise
-                    return Applied(tuple(outcomes), refused=_refusal(child, error))
+                    return Applied(tuple(outcomes), refused=_refusal(child.resource.kind, child.body["metadata"]["name"], error))
                 if outcome is not None:
                     outcomes.append(outcome)
                     if outcome.action not in _DONE:
                         return Applied(tuple(outcomes))
-        await self._prune(visit, desired, owner)
-        return Applied(tuple(outcomes))
+        return Applied(tuple(outcomes), refused=await self._prune(visit, desired, owner))
 
     async def _foreseen(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
         # A Deployment that the API server won't take must not leave a changed ConfigMap behind: a pod that restarts would read it.
@@ -101,15 +100,23 @@ class Children:
                 return replace(outcome, action=Action.APPLIED)
         return outcome
 
-    async def _prune(self, visit: Visit, desired: Desired, owner: Owner) -> None:
+    async def _prune(self, visit: Visit, desired: Desired, owner: Owner) -> Refusal | None:
         name = names.child_name(visit.key.name)
         stay = {child.resource for child in desired.objects} | desired.kept
-        for resource, objects in visit.children.items():
-            for observed in objects:
-                if not observed.deleting and (resource not in stay or observed.name != name):
-                    await self._applier.delete(resource, observed, owner)
+        orphans = [
+            (resource, observed)
+            for resource, objects in visit.children.items()
+            for observed in objects
+            if not observed.deleting and (resource not in stay or observed.name != name)
+        ]
+        for resource, orphan in orphans:
+            try:
+                await self._applier.delete(resource, orphan, owner)
+            except Forbidden as error:
+                return _refusal(resource.kind, orphan.name, error)
         if SECRET not in stay:
             await self._drop_token(visit)
+        return None
 
     async def _drop_token(self, visit: Visit) -> None:
         # Secrets are not watched: once the tenant brings a token, the one that was made is looked for by its name.
@@ -127,9 +134,9 @@ def _is_refusal(error: ApiError) -> bool:
     return isinstance(error, Forbidden | Invalid) or "failed calling webhook" in error.message
 
 
-def _refusal(child: Child, error: ApiError) -> Refusal:
+def _refusal(kind: str, name: str, error: ApiError) -> Refusal:
     # But for 422 the same spec may succeed later: a right that is missing, a quota that is used up, a webhook that is down.
-    return Refusal(child.resource.kind, child.body["metadata"]["name"], error.message, passing=not isinstance(error, Invalid))
+    return Refusal(kind, name, error.message, passing=not isinstance(error, Invalid))
 
 
 def _present(visit: Visit, resource: Resource) -> Observed | None:

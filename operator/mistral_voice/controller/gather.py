@@ -25,6 +25,7 @@ from mistral_voice.controller.secret_reader import SecretReader, token_state
 from mistral_voice.controller.settings import OperatorFile
 from mistral_voice.controller.store import StoredIntegration
 from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import Forbidden
 from mistral_voice.kube.objects import KubeObject, ObjectKey
 from mistral_voice.kube.observed import Observed, ObservedWorkload
 from mistral_voice.kube.resources import DEPLOYMENT, HTTP_ROUTE, POD, Resource
@@ -165,7 +166,10 @@ class Gatherer:
             return None
         if deployment.observed_generation == 0:
             return None  # Its controller has not seen it yet, so it has no pods; the watch tells when it has.
-        pods = await self.client.list_all(POD, known.namespace, label_selector=selector_text(known.name))
+        try:
+            pods = await self.client.list_all(POD, known.namespace, label_selector=selector_text(known.name))
+        except Forbidden:
+            return None  # Pods only explain: without the right to see them the status is less wordy, not absent.
         return pod_trouble(pods, deployment)
 
 

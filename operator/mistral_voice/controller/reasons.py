@@ -102,6 +102,8 @@ PROBE_REASONS_OF_THE_USER: Final = frozenset(
         Reason.MODEL_NOT_FOUND,
         Reason.MODEL_RETIRED,
         Reason.MODEL_CANNOT_CHAT,
+        Reason.TRANSCRIPTION_MODEL_NOT_FOUND,
+        Reason.SPEECH_MODEL_NOT_FOUND,
         Reason.VOICE_NOT_FOUND,
     }
 )

@@ -48,9 +48,9 @@ class Reconciler:
         if stored is None:
             self._forget(key)
             return None
-        visit = await self.gatherer.gather(key, stored)
-        if visit.body["metadata"].get("deletionTimestamp"):
+        if stored.deleting:
             return None  # Its children go by owner reference.
+        visit = await self.gatherer.gather(key, stored)
         self.checks.begin(visit)
         findings = check(visit.known)
         visit, desired = self.rollouts.considered(visit, build(visit.known, findings))

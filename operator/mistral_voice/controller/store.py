@@ -14,11 +14,12 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegration:
-    """One integration as the watch last told it. `body` is the object without `managedFields`, as JSON."""
+    """One integration as the watch last told it. `meaning` is equal where a visit would find the same; `body` is the object without `managedFields`, as JSON."""
 
     uid: str
     resource_version: str
     meaning: int
+    deleting: bool
     body: bytes
 
     def decoded(self) -> KubeObject:
@@ -92,7 +93,8 @@ class IntegrationStore:
 def _stored(body: KubeObject) -> StoredIntegration:
     metadata = body["metadata"]
     slim = {**body, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
-    return StoredIntegration(metadata["uid"], metadata["resourceVersion"], _meaning(body), _encode(slim))
+    deleting = "deletionTimestamp" in metadata
+    return StoredIntegration(metadata["uid"], metadata["resourceVersion"], _meaning(body), deleting, _encode(slim))
 
 
 def _meaning(body: KubeObject) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, Protocol
 
+from mistral_voice.kube.errors import KubeError
 from mistral_voice.kube.pending_keys import Key, PendingKeys
 
 _log: Final = logging.getLogger(__name__)
@@ -163,6 +164,9 @@ class WorkQueue(Generic[Key]):
         result = PassResult.ERROR
         try:
             again_seconds = await process(key)
+        except KubeError as error:
+            _log.warning("Processing %s failed; it is tried again: %s", key, error)
+            self._retry(key)
         except Exception:  # noqa: BLE001 - whatever goes wrong with one key, the others go on and this one is tried again
             _log.warning("Processing %s failed; it is tried again.", key, exc_info=True)
             self._retry(key)
