@@ -14,7 +14,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegration:
-    """One integration as the watch last told it. `meaning` is equal where a visit would find the same; `body` is the object without `managedFields`, as JSON."""
+    """One integration as the watch last told it.
+
+    `meaning` is equal where a visit would find the same. `body` is the object without `managedFields`, as JSON.
+    """
 
     uid: str
     resource_version: str
