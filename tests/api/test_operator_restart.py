@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mistral_voice.kube.resources import DEPLOYMENT
+from mistral_voice.kube.resources import DEPLOYMENT, SECRET
 from tests.api.operating import Operating, operating_alone
 from tests.cluster import ApiServer
 from tests.support.operator import running_operator
@@ -101,3 +101,13 @@ async def on_next_image(world: Operating, names: list[str]) -> list[str]:
     deployments = [await world.client.get(DEPLOYMENT, world.namespace, f"{name}-voice") for name in names]
     images = [deployment["spec"]["template"]["spec"]["containers"][0]["image"] for deployment in deployments]
     return [name for name, image in zip(names, images, strict=True) if image.endswith(":next")]
+
+
+async def test_a_token_that_was_deleted_meanwhile_heals_with_the_next_health_check(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support", healthCheck={"intervalSeconds": 10})
+    await world.condition("support", "Healthy", "True")
+    await world.operator.stop()
+    await world.client.delete(SECRET, world.namespace, "support-voice-token")
+    async with running_operator(world.cluster.kubeconfig, world.folder, identity="operator-1", **world.settings):
+        await eventually(world.exists(SECRET, "support-voice-token"), "the token to come back", timeout_seconds=40)

@@ -87,7 +87,7 @@ class Children:
 
     async def _ensure(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
         if child.resource == SECRET:
-            return await self._token(visit, owner)
+            return None if visit.token_unread else await self._token(visit, owner)
         return await self._applier.ensure(child.resource, child.body, owner, _present(visit, child.resource))
 
     async def _token(self, visit: Visit, owner: Owner) -> Outcome:

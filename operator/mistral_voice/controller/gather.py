@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from mistral_voice.contract import names
 from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.integration import parse_spec
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
@@ -33,13 +34,15 @@ from mistral_voice.kube.watch import Watches
 
 FIRST_RETRY = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(seconds=30)
+_TOKEN_IN_ORDER = TokenState(ours=True, has_token=True)
 
 
 @dataclass(frozen=True)
 class Visit:
     """One visit to an integration: the facts (`known`), and what the shell needs to act on them.
 
-    `api_key` is there when the key was read in this visit. `token` is the client-token Secret as read, None if it doesn't exist.
+    `api_key` is there when the key was read in this visit. `token` is the client-token Secret as read, None if it doesn't exist or, with
+    `token_unread`, was not looked for.
     """
 
     key: ObjectKey
@@ -50,6 +53,7 @@ class Visit:
     children: Mapping[Resource, tuple[Observed, ...]]
     token: KubeObject | None = field(repr=False)
     api_key: Secret | None
+    token_unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class Gatherer:
             known = replace(known, health=health)
         credential, api_key = await self._credential(known, memory)
         new_here = not any(children.values()) and previous.observed_generation is None
-        token, state = await self._token(known, new_here=new_here)
+        token_unread = _token_can_wait(known, memory)
+        token, state = (None, _TOKEN_IN_ORDER) if token_unread else await self._token(known, new_here=new_here)
         known = replace(
             known,
             credential=credential,
@@ -102,7 +107,7 @@ class Gatherer:
             absent_secrets=await self._absent_secrets(known),
             trouble=await self._trouble(known),
         )
-        return Visit(key, body, stored.resource_version, memory, known, children, token, api_key)
+        return Visit(key, body, stored.resource_version, memory, known, children, token, api_key, token_unread)
 
     def _memory(
         self, key: ObjectKey, uid: str, generation: int, spec: IntegrationSpecification | None, previous: PreviousStatus, now: datetime
@@ -123,6 +128,7 @@ class Gatherer:
         memory.credential = restored(previous, spec)
         if memory.credential is not None and healthy is not None:
             memory.next_check_at = first_check_after_restart(memory.health, spec.health_check.interval_seconds, now, self.jitter)
+            memory.vouched_for = True
 
     async def _credential(self, known: Input, memory: Memory) -> tuple[CredentialState | None, Secret | None]:
         reference = known.spec.secret_ref if known.spec is not None and not known.managed else None
@@ -155,10 +161,10 @@ class Gatherer:
             return frozenset()
         tls = known.spec.gateway.tls
         ingress = known.spec.gateway.expose.ingress if known.spec.gateway.expose is not None else None
-        names = {tls.secret_ref.name} if tls is not None else set()
+        named = {tls.secret_ref.name} if tls is not None else set()
         if ingress is not None and ingress.tls_secret_ref is not None:
-            names.add(ingress.tls_secret_ref.name)
-        return frozenset([name for name in sorted(names) if not await SecretReader(self.client).exists(known.namespace, name)])
+            named.add(ingress.tls_secret_ref.name)
+        return frozenset([name for name in sorted(named) if not await SecretReader(self.client).exists(known.namespace, name)])
 
     async def _trouble(self, known: Input) -> PodTrouble | None:
         deployment = known.deployment
@@ -171,6 +177,14 @@ class Gatherer:
         except Forbidden:
             return None  # Pods only explain: without the right to see them the status is less wordy, not absent.
         return pod_trouble(pods, deployment)
+
+
+def _token_can_wait(known: Input, memory: Memory) -> bool:
+    # After a restart thousands are visited at once. What an earlier process left in order is looked at again with its next health check.
+    vouched_for, memory.vouched_for = memory.vouched_for, False
+    if not vouched_for or known.spec is None or known.managed or not wanted(known):
+        return False
+    return names.ROTATE_TOKEN_ANNOTATION not in known.annotations
 
 
 def _workload(children: Mapping[Resource, tuple[Observed, ...]]) -> ObservedWorkload | None:

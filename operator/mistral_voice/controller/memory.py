@@ -15,7 +15,8 @@ class Memory:
     """Of one integration: `credential` and `health` as last found, for the generation of the spec that they were found for.
 
     `target` is what `health` is about. `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a
-    reference can't be resolved. `running_check` is the health check under way, if one is.
+    reference can't be resolved. `running_check` is the health check under way, if one is. `vouched_for` tells that an earlier process left
+    the integration in order and that this one has not visited it yet.
     """
 
     uid: str
@@ -26,6 +27,7 @@ class Memory:
     target: ProbeTarget | None = None
     next_check_at: datetime | None = None
     running_check: asyncio.Task[None] | None = None
+    vouched_for: bool = False
 
     def turn_to(self, generation: int) -> None:
         """Take note of the spec's generation. Another one may name another key, model or voice: they are looked at anew."""

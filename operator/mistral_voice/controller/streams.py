@@ -207,7 +207,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.persistence.diffbase_storage = _NoDifferences()
     settings.queueing.worker_limit = 64
-    settings.queueing.idle_timeout = 0.1
+    settings.queueing.idle_timeout = 0.01
     settings.watching.server_timeout = 300
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500

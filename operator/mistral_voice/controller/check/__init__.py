@@ -25,7 +25,7 @@ from mistral_voice.controller.reasons import ConditionType, Reason
 
 __all__ = ["Finding", "check"]
 
-ALWAYS: Final[tuple[Check, ...]] = (name_usable, connection_blocks_calls)
+ALWAYS: Final[tuple[Check, ...]] = (name_usable,)
 """Checks that need no spec."""
 
 OF_THE_SPEC: Final[tuple[Check, ...]] = (
@@ -62,4 +62,5 @@ def check(known: Input) -> tuple[Finding, ...]:
     if known.spec is not None:
         found += [finding for test in OF_THE_SPEC if (finding := test(known)) is not None]
         found += probe_warnings(known)
-    return tuple(found)
+    blocked = connection_blocks_calls(known)  # What follows from the others comes after them.
+    return tuple(found) if blocked is None else (*found, blocked)

@@ -129,7 +129,7 @@ def test_missing_secret_disconnects_and_leaves_a_running_gateway_available() -> 
     assert status["connection"]["status"] == "disconnected"
     assert status["connection"]["errorCode"] == "NOT_FOUND"
     assert status["credential"]["source"] == "Secret/mistral"
-    assert [issue["code"] for issue in status["issues"]] == ["CONNECTION_NOT_READY", "SecretNotFound"]
+    assert [issue["code"] for issue in status["issues"]] == ["SecretNotFound", "CONNECTION_NOT_READY"]
 
 
 def test_secret_that_the_api_server_keeps_back_for_a_moment_is_unknown_and_never_stalls() -> None:
