@@ -152,7 +152,7 @@ class KindClusters:
         return find_tools(provider, self._binaries, self._environ), self._image(provider)
 
     def _wait_for_dns(self, tools: Tools, record: Record) -> None:
-        argv: list[str | Path] = [tools.kubectl, "--kubeconfig", record.kubeconfig, "--namespace", "kube-system"]
+        argv: list[str | Path] = [tools.kubectl, "--kubeconfig", record.kubeconfig, *_NO_CACHE, "--namespace", "kube-system"]
         argv += ["rollout", "status", "deployment/coredns", f"--timeout={DNS_READY_SECONDS}s"]
         run(argv, what="wait for the cluster's DNS", env=self._environ, timeout_seconds=DNS_READY_SECONDS + 30)
 
@@ -203,7 +203,15 @@ class KindClusters:
         if record is None:
             return False
         try:
-            argv: list[str | Path] = [self.tools(name).kubectl, "--kubeconfig", record.kubeconfig, "get", "nodes", "--request-timeout=5s"]
+            argv: list[str | Path] = [
+                self.tools(name).kubectl,
+                "--kubeconfig",
+                record.kubeconfig,
+                *_NO_CACHE,
+                "get",
+                "nodes",
+                "--request-timeout=5s",
+            ]
             run(argv, what="ask the cluster", env=self._environ, timeout_seconds=30)
         except CommandFailed:
             return False
@@ -249,6 +257,10 @@ class KindClusters:
             if not self.names() and self._traces_before.exists():
                 remove_traces(json.loads(self._traces_before.read_text()))
                 self._traces_before.unlink()
+
+
+_NO_CACHE = ("--cache-dir", "/dev/null")
+"""What kubectl learns of a cluster that has only begun must not be believed later, by whoever uses the same home folder."""
 
 
 class _NodeImageUnavailable(ClusterError):

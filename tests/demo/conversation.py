@@ -4,6 +4,7 @@ import asyncio
 import base64
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,10 @@ from tests.support.port_forward import port_forward
 QUESTION: Final = "What is the capital of France?"
 _RATE: Final = 24_000
 _TALK_SECONDS: Final = 90
+_KEY_SECONDS: Final = 150
+"""How long a repaired key may take to reach the gateway: the kubelet brings a changed Secret within two minutes."""
+_KEY_RETRY_SECONDS: Final = 10
+_KEY_REFUSED: Final = "refused the integration's API key (401)"
 
 
 def speak_question(target: Path) -> None:
@@ -60,7 +65,13 @@ def ask(cluster: NodeCluster, question: Path, reply: Path, token_file: Path) -> 
     with port_forward(cluster, TEAM, f"service/{INTEGRATION}-voice", url.port or 80) as port:
         argv = [sys.executable, "-m", "mistral_voice.cli.main", "talk"]
         argv += ["--url", f"ws://127.0.0.1:{port}{url.path}", "--token-file", str(token_file), "--in", str(question), "--out", str(reply)]
-        result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TALK_SECONDS)
-    if result.returncode != 0:
-        raise failure("get a spoken answer", argv, result.returncode, (result.stdout + result.stderr).splitlines())
-    return result.stdout
+        deadline = time.monotonic() + _KEY_SECONDS
+        while True:
+            result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_TALK_SECONDS)
+            said = result.stdout + result.stderr
+            if result.returncode == 0:
+                return result.stdout
+            if _KEY_REFUSED not in said or time.monotonic() > deadline:
+                raise failure("get a spoken answer", argv, result.returncode, said.splitlines())
+            print("      the gateway still has the former key: a changed Secret reaches a pod within two minutes …", flush=True)
+            time.sleep(_KEY_RETRY_SECONDS)
