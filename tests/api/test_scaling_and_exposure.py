@@ -2,14 +2,15 @@
 
 import base64
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, SECRET
-from tests.api.operating import Operating, Operation, operation
-from tests.cluster import ApiServer
+from tests.api.operating import Operating, Operation, operating_alone, operation
+from tests.cluster import ApiServer, api_server
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,6 +46,7 @@ async def test_an_autoscaler_owns_the_replicas_once_it_has_set_them(world: Opera
     await world.put_key()
     await world.apply("support", gateway=AUTOSCALING)
     await eventually(world.replicas("support", 2), "the least number of pods")
+    await eventually(world.exists(HORIZONTAL_POD_AUTOSCALER, "support-voice"), "the autoscaler")
     target = (await world.client.get(HORIZONTAL_POD_AUTOSCALER, world.namespace, "support-voice"))["spec"]
     assert (target["minReplicas"], target["maxReplicas"]) == (2, 5)
     assert target["metrics"][0]["pods"]["metric"]["name"] == "mistral_voice_gateway_sessions"
@@ -111,13 +113,16 @@ async def test_an_ingress_is_made_told_and_taken_away(world: Operating) -> None:
     await eventually(gone, "the Ingress to go")
 
 
-async def test_a_route_without_the_gateway_api_is_told(world: Operating) -> None:
-    await world.put_key()
-    route = {"httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["voice.example.com"]}}
-    await world.apply("support", gateway={"expose": route})
-    assert (await world.condition("support", "ConfigValid", "False"))["reason"] == "GatewayAPINotInstalled"
-    await world.apply("support", gateway={"replicas": 1})
-    await world.condition("support", "Healthy", "True")
+async def test_a_route_without_the_gateway_api_is_told(tmp_path: Path) -> None:
+    # An API server of its own: other tests install the Gateway API in the shared one.
+    with api_server() as bare:
+        async with operating_alone(bare, tmp_path) as world:
+            await world.put_key()
+            route = {"httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["voice.example.com"]}}
+            await world.apply("support", gateway={"expose": route})
+            assert (await world.condition("support", "ConfigValid", "False"))["reason"] == "GatewayAPINotInstalled"
+            await world.apply("support", gateway={"replicas": 1})
+            await world.condition("support", "Healthy", "True")
 
 
 async def test_a_missing_certificate_is_told_and_heals(world: Operating) -> None:
