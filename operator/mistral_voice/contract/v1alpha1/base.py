@@ -55,12 +55,6 @@ def _json_integer(value: object) -> object:
     return value
 
 
-def _json_string(value: object) -> object:
-    if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "Input should be a string")
-    return value
-
-
 def _json_boolean(value: object) -> object:
     if not isinstance(value, bool):
         raise PydanticCustomError("bool_type", "Input should be true or false")
