@@ -25,12 +25,13 @@ class ClientTokens:
 
     def accepts(self, presented: Secret | None) -> bool:
         """Return whether this is one of the tokens. The time it takes tells nothing about them."""
-        tokens = self._tokens()
+        tokens = self.present()
         value = b"" if presented is None else presented.reveal().encode(errors="replace")
         matches = [hmac.compare_digest(value, token) for token in tokens]
         return bool(value) and any(matches)
 
-    def _tokens(self) -> list[bytes]:
+    def present(self) -> list[bytes]:
+        """Return the tokens of the moment, the newest first."""
         tokens = [token for file in self._files if (token := (file.read() or b"").strip())]
         if tokens != self._known:
             self._known = tokens

@@ -42,7 +42,6 @@ _log = logging.getLogger(__name__)
 class Surroundings:
     """What all sessions of a gateway share."""
 
-    policy: SessionPolicy
     client: StreamClient
     engine: VadEngine
     metrics: GatewayMetrics
@@ -51,19 +50,19 @@ class Surroundings:
 class Connection:
     """Drives a session: the client's messages, the streams' findings and the clock go in; what comes out is sent or done."""
 
-    def __init__(self, socket: web.WebSocketResponse, surroundings: Surroundings) -> None:
+    def __init__(self, socket: web.WebSocketResponse, surroundings: Surroundings, policy: SessionPolicy) -> None:
         self.session_id = new_id("sess")
         self._socket = socket
-        self._policy = surroundings.policy
+        self._policy = policy
         self._client = surroundings.client
         self._engine = surroundings.engine
         self._metrics = surroundings.metrics
         self._session = Session(
             self.session_id,
-            surroundings.policy,
+            policy,
             new_id,
             now_ms=_now_ms(),
-            expires_at=int(time.time()) + surroundings.policy.max_duration_ms // 1000,
+            expires_at=int(time.time()) + policy.max_duration_ms // 1000,
         )
         self._writer = EventWriter(self.session_id.removeprefix("sess_")[:8] + "_")
         self._outbound = Outbound(self._write)

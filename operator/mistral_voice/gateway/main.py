@@ -12,6 +12,8 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigError, decode
+from mistral_voice.gateway.admission import Doorkeeper
+from mistral_voice.gateway.client_secret import ClientSecrets
 from mistral_voice.gateway.client_token import ClientTokens
 from mistral_voice.gateway.connection import Surroundings
 from mistral_voice.gateway.credential import Credential
@@ -86,7 +88,9 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         background.running(detection=engine.run(), housekeeping=keep_house(metrics, lifecycle, certificate)),
     ):
         client = StreamClient(http, config.upstream.base_url, credential.key, settings.deadlines)
-        clients = ClientPort(tokens, lifecycle, Surroundings(policy_of(config), client, engine, metrics), config.limits.max_sessions)
+        secrets = ClientSecrets(tokens, config.integration)
+        door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
+        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, metrics), config.limits.max_sessions)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,

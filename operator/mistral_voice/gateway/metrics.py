@@ -3,12 +3,13 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mistral_voice.contract.gateway_config import Integration
+from mistral_voice.gateway.admission import Reason
 from mistral_voice.gateway.session.commands import EndReason, Stage
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
 UPSTREAMS = ("chat", "transcription", "speech")
-LIMITS = ("sessions", "message_size", "outbound_bytes", "input_backlog", "malformed_message")
+LIMITS = ("sessions", "secret_sessions", "message_size", "outbound_bytes", "input_backlog", "malformed_message")
 _LABELS = ("namespace", "integration", "mode")
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -25,9 +26,8 @@ class GatewayMetrics:
         ended = self._counter(registry, "sessions_ended", "Sessions that ended, by reason.", "reason")
         self._ended = {reason: ended.labels(*self._constant, reason.value) for reason in EndReason}
         refused = self._counter(registry, "connections_refused", "Connections refused, by reason.", "reason")
-        self._refused = {
-            reason: refused.labels(*self._constant, reason) for reason in ("unauthorized", "draining", "limit", "model", "upgrade")
-        }
+        self._refused = {reason: refused.labels(*self._constant, reason.value) for reason in Reason}
+        self.client_secrets = self._counter(registry, "client_secrets_issued", "Ephemeral client secrets issued.").labels(*self._constant)
         latency = Histogram(
             f"{PREFIX}turn_latency_seconds",
             "From the committed turn to each stage of its reply.",
@@ -52,8 +52,8 @@ class GatewayMetrics:
         """Count a session's end."""
         self._ended[reason].inc()
 
-    def refused(self, reason: str) -> None:
-        """Count a connection that was not let in: unauthorized, draining, limit, model, upgrade."""
+    def refused(self, reason: Reason) -> None:
+        """Count a connection that was not let in."""
         self._refused[reason].inc()
 
     def measured(self, stage: Stage, seconds: float) -> None:

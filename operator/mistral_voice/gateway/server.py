@@ -1,38 +1,51 @@
 """The client port: who is let in, and with which words others are turned away."""
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from mistral_voice.gateway.client_token import REALTIME_PROTOCOL, ClientTokens, presented_token
+from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway
+from mistral_voice.gateway.client_secret import ClientSecrets
+from mistral_voice.gateway.client_token import REALTIME_PROTOCOL
 from mistral_voice.gateway.connection import Connection, Surroundings
 from mistral_voice.gateway.lifecycle import Lifecycle
+from mistral_voice.gateway.secret_requests import MAX_BODY_BYTES, issue
 from mistral_voice.gateway.session.commands import EndReason
+from mistral_voice.gateway.session.config import SessionPatch
 from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.policy import SessionPolicy
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Largest message of a client; a larger one ends the connection with close code 1009."""
 PING_SECONDS = 20.0
+SESSIONS_OF_A_SECRET = 4
+"""Live sessions of one client secret in one pod."""
 _GREETING = "This is a voice gateway. It speaks the Realtime protocol over WebSocket at /v1/realtime.\n"
 
 
 class ClientPort:
     """Answers the client port's requests. `max_sessions` bounds the live sessions of this pod."""
 
-    def __init__(self, tokens: ClientTokens, lifecycle: Lifecycle, surroundings: Surroundings, max_sessions: int) -> None:
-        self._tokens = tokens
+    def __init__(
+        self, door: Doorkeeper, secrets: ClientSecrets, lifecycle: Lifecycle, surroundings: Surroundings, max_sessions: int
+    ) -> None:
+        self._door = door
+        self._secrets = secrets
         self._lifecycle = lifecycle
         self._surroundings = surroundings
         self._max_sessions = max_sessions
         self._metrics = surroundings.metrics
+        self._sessions_by_secret: Counter[str] = Counter()
 
     def app(self) -> web.Application:
         """Return the application."""
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_get("/", self._greet)
         app.router.add_get("/v1/realtime", self._realtime)
+        app.router.add_post("/v1/realtime/client_secrets", self._new_secret)
         app.router.add_route("*", "/{path:.*}", self._unknown)
         return app
 
@@ -42,10 +55,31 @@ class ClientPort:
     async def _unknown(self, _: web.Request) -> web.Response:
         return _refusal(404, "not_found", "There is nothing here. Voice sessions are at /v1/realtime, over WebSocket.")
 
+    async def _new_secret(self, request: web.Request) -> web.Response:
+        try:
+            token = self._door.server_token(request)
+            answer = issue(self._secrets, self._door.policy, token, await request.read())
+        except TurnedAway as turned_away:
+            return self._turn_away(turned_away)
+        except Refused as refused:
+            return _refusal(400, refused.code, refused.message, param=refused.param)
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, "request_too_large", f"The body may have {MAX_BODY_BYTES} bytes.")
+        self._metrics.client_secrets.inc()
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
-        refusal = self._turned_away(request)
-        if refusal is not None:
-            return refusal
+        try:
+            admission = self._door.admit(request)
+            self._check_room(request, admission)
+        except TurnedAway as turned_away:
+            return self._turn_away(turned_away)
+        except Refused as refused:
+            return self._turn_away(TurnedAway(Reason.MODEL, 403, refused.code, refused.message))
+        with self._counted(admission.secret_id):
+            return await self._session(request, admission.policy)
+
+    async def _session(self, request: web.Request, policy: SessionPolicy) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             protocols=(REALTIME_PROTOCOL,),
             compress=False,
@@ -54,7 +88,7 @@ class ClientPort:
             timeout=3.0,
             decode_text=False,
         )
-        connection = Connection(socket, self._surroundings)
+        connection = Connection(socket, self._surroundings, policy)
         self._lifecycle.add(connection)
         self._metrics.sessions.inc()
         reason = EndReason.ERROR
@@ -67,32 +101,42 @@ class ClientPort:
             self._metrics.session_ended(reason)
         return socket
 
-    def _turned_away(self, request: web.Request) -> web.Response | None:
-        """Return the answer to a request that is not let in; None for one that is."""
-        protocols = [protocol.strip() for protocol in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
-        if not self._tokens.accepts(presented_token(request.headers.get(hdrs.AUTHORIZATION), protocols)):
-            self._metrics.refused("unauthorized")
-            message = "The token is missing or wrong. Send the integration's token as `Authorization: Bearer …`."
-            return _refusal(401, "invalid_api_key", message, {"WWW-Authenticate": "Bearer"})
+    def _check_room(self, request: web.Request, admission: Admission) -> None:
+        """Raise TurnedAway, or Refused for the model, if there can be no session for somebody who may have one."""
         if not self._lifecycle.phase.accepts:
-            self._metrics.refused("draining")
-            return _refusal(503, "draining", "This gateway is being stopped. Connect again to reach another.", _RETRY)
+            message = "This gateway is being stopped. Connect again to reach another."
+            raise TurnedAway(Reason.DRAINING, 503, "draining", message, _RETRY)
         if not web.WebSocketResponse().can_prepare(request):
-            self._metrics.refused("upgrade")
-            return _refusal(426, "upgrade_required", "This is a WebSocket endpoint.", {"Upgrade": "websocket"})
+            raise TurnedAway(Reason.UPGRADE, 426, "upgrade_required", "This is a WebSocket endpoint.", {"Upgrade": "websocket"})
         if self._lifecycle.session_count >= self._max_sessions:
-            self._metrics.refused("limit")
             self._metrics.limit_hit("sessions")
             message = (
                 f"This gateway holds its {self._max_sessions} sessions already. Try again later, or raise `gateway.maxSessionsPerPod`."
             )
-            return _refusal(503, "session_limit_reached", message, _RETRY)
+            raise TurnedAway(Reason.LIMIT, 503, "session_limit_reached", message, _RETRY)
+        if admission.secret_id is not None and self._sessions_by_secret[admission.secret_id] >= SESSIONS_OF_A_SECRET:
+            self._metrics.limit_hit("secret_sessions")
+            message = f"This client secret has {SESSIONS_OF_A_SECRET} sessions already; end one, or ask for another secret."
+            raise TurnedAway(Reason.LIMIT, 429, "session_limit_reached", message, _RETRY)
+        if model := request.query.get("model"):
+            admission.policy.apply(admission.policy.defaults(), SessionPatch(model=model))
+
+    @contextmanager
+    def _counted(self, secret_id: str | None) -> Iterator[None]:
+        if secret_id is None:
+            yield
+            return
+        self._sessions_by_secret[secret_id] += 1
         try:
-            self._surroundings.policy.resolve_model(request.query.get("model", ""), "model")
-        except Refused as refused:
-            self._metrics.refused("model")
-            return _refusal(403, refused.code, refused.message)
-        return None
+            yield
+        finally:
+            self._sessions_by_secret[secret_id] -= 1
+            if not self._sessions_by_secret[secret_id]:
+                del self._sessions_by_secret[secret_id]
+
+    def _turn_away(self, turned_away: TurnedAway) -> web.Response:
+        self._metrics.refused(turned_away.reason)
+        return _refusal(turned_away.status, turned_away.code, turned_away.message, turned_away.headers)
 
 
 @asynccontextmanager
@@ -111,7 +155,7 @@ async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLCont
 _RETRY = {"Retry-After": "1"}
 
 
-def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None, param: str | None = None) -> web.Response:
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    body = {"error": {"type": kind, "code": code, "message": message, "param": None}}
+    body = {"error": {"type": kind, "code": code, "message": message, "param": param}}
     return web.json_response(body, status=status, headers=headers)

@@ -23,6 +23,8 @@ class ItemRequests:
 
     def create(self, event: inputs.CreateItem) -> None:
         """Add the client's item."""
+        # A system message would speak beside fixed instructions.
+        self._context.policy.refuse_if_fixed("instructions", changed=event.item.role is Role.SYSTEM, param="item.role")
         conversation = self._context.conversation
         item = event.item if event.item.id else structs.replace(event.item, id=self._context.new_id("item"))
         conversation.add(item, event.after)

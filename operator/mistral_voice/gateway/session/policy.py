@@ -4,7 +4,7 @@ The custom resource is the policy: a client narrows it, never widens it. Names o
 unasked, stand for the integration's own.
 """
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from mistral_voice.contract.gateway_config import GatewayConfig
 from mistral_voice.gateway.session.config import OutputModality, ServerVad, SessionConfig, SessionPatch, TurnDetection, merge
@@ -22,8 +22,16 @@ _FOREIGN_VOICES = frozenset(
 )
 
 
+_BINDING = ("model", "voice", "instructions", "max_output_tokens", "tools", "tool_choice")
+"""Settings that a client secret fixes if it names them. The others are where its sessions begin."""
+
+
 class SessionPolicy(Struct, frozen=True):
-    """What a session may be. `models` and `voices` may be named beside OpenAI's names; `instructions` come before the client's."""
+    """What a session may be. `models` and `voices` may be named beside OpenAI's names; `instructions` come before the client's.
+
+    `beginning` is what sessions begin with instead of the integration's defaults, and `fixed` the settings that their clients can't change:
+    both come from a client secret.
+    """
 
     model: str
     voice: str
@@ -34,6 +42,13 @@ class SessionPolicy(Struct, frozen=True):
     max_duration_ms: int
     transcription_model: str
     speech_model: str
+    beginning: SessionConfig | None = None
+    fixed: frozenset[str] = frozenset()
+
+    def beginning_with(self, patch: SessionPatch) -> "SessionPolicy":
+        """Return the policy for the holders of a secret that was made with this patch. Raises Refused if it asks for what isn't offered."""
+        fixed = frozenset(field for field in _BINDING if getattr(patch, field, UNSET) is not UNSET)
+        return structs.replace(self, beginning=self.apply(self.defaults(), patch), fixed=fixed)
 
     def resolve_model(self, name: str, param: str = "session.model") -> str:
         """Return the model that a client's name stands for. Raises Refused if the integration doesn't offer it."""
@@ -53,7 +68,7 @@ class SessionPolicy(Struct, frozen=True):
 
     def defaults(self) -> SessionConfig:
         """Return the settings of a session whose client has asked for nothing."""
-        return SessionConfig(
+        return self.beginning or SessionConfig(
             model=self.model,
             voice=self.voice,
             instructions="" if self.instructions else DEFAULT_INSTRUCTIONS,
@@ -76,7 +91,14 @@ class SessionPolicy(Struct, frozen=True):
                 "session.audio.input.turn_detection",
             )
         _check(merged)
+        for field in self.fixed:
+            self.refuse_if_fixed(field, changed=getattr(merged, field) != getattr(present, field), param=f"session.{field}")
         return merged
+
+    def refuse_if_fixed(self, field: str, *, changed: bool, param: str) -> None:
+        """Raise Refused if a setting was changed that the client's secret fixes."""
+        if changed and field in self.fixed:
+            raise Refused("fixed_by_client_secret", f"The client secret of this session fixes `{field}`.", param)
 
     def system_text(self, client_instructions: str) -> str:
         """Return the system message: the integration's instructions, then the client's."""

@@ -176,12 +176,15 @@ class Replies:
                 "response.audio.output.voice",
             )
         instructions = config.instructions if options.instructions is None else options.instructions
+        max_output_tokens = patched(config.max_output_tokens, options.max_output_tokens, None)
+        for field, wanted in (("voice", voice), ("instructions", instructions), ("max_output_tokens", max_output_tokens)):
+            policy.refuse_if_fixed(field, changed=wanted != getattr(config, field), param=f"response.{field}")
         return ReplySettings(
             model=config.model,
             voice=voice,
             system=policy.system_text(instructions),
             output=options.output or config.output,
-            max_output_tokens=patched(config.max_output_tokens, options.max_output_tokens, None),
+            max_output_tokens=max_output_tokens,
             metadata=options.metadata,
             lead_ms=None,
         )
