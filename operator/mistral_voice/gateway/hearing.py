@@ -2,8 +2,8 @@
 
 import asyncio
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import Detect, FinishTurn, StartTurn
-from mistral_voice.gateway.session.config import BYTES_PER_MS
 from mistral_voice.gateway.session.inputs import VoiceStarted, VoiceStopped
 from mistral_voice.gateway.upstream.tasks import Emit
 from mistral_voice.gateway.upstream.transcriber import Transcriber
@@ -13,7 +13,7 @@ from mistral_voice.gateway.vad.stream import Heard, VadStream
 
 KEPT_MS = 1000
 """Judged audio that is kept beyond the prefix padding, for turns that begin in it."""
-MOST_BACKLOG_BYTES = 60_000 * BYTES_PER_MS
+MOST_BACKLOG_MS = 60_000
 """A client that sends audio so far ahead of detection and transcription has to wait."""
 
 
@@ -21,12 +21,15 @@ class Hearing:
     """Keeps the newest audio, feeds the detector, and passes a turn's share on to transcription.
 
     With detection, audio reaches a turn only once it has been judged, so that a turn never holds what belongs to the next.
+    Positions in bytes count from where audio of the present format began.
     """
 
     def __init__(self, engine: VadEngine, transcriber: Transcriber, emit: Emit) -> None:
         self._engine = engine
         self._transcriber = transcriber
         self._emit = emit
+        self._format = AudioFormat.PCM
+        self._format_since_ms = 0
         self._kept = bytearray()
         self._kept_from = 0
         self._written = 0
@@ -43,13 +46,16 @@ class Hearing:
         if self._detector is not None:
             self._detector.close()
             self._detector = None
+        if command.audio_format is not self._format:
+            self._change_format(command)
         if command.settings is None:
             self._judged = None
             self._padding_ms = 0
         else:
-            self._judged = command.position_ms * BYTES_PER_MS
+            self._judged = self._bytes_to(command.position_ms)
             self._padding_ms = command.settings.prefix_padding_ms
-            self._detector = VadStream(self._engine, command.settings, command.position_ms, self._heard_under(command.epoch))
+            heard = self._heard_under(command.epoch)
+            self._detector = VadStream(self._engine, command.settings, command.position_ms, heard, self._format)
         self._pass_on()
 
     def hear(self, audio: bytes) -> None:
@@ -64,14 +70,14 @@ class Hearing:
     def start_turn(self, command: StartTurn) -> None:
         """A turn begins at a position of the input audio."""
         self._turn = command.item_id
-        self._passed = max(command.from_ms * BYTES_PER_MS, self._kept_from)
-        self._transcriber.start(command.item_id, command.transcription.language)
+        self._passed = max(self._bytes_to(command.from_ms), self._kept_from)
+        self._transcriber.start(command.item_id, command.transcription.language, self._format)
         self._pass_on()
 
     def finish_turn(self, command: FinishTurn) -> None:
         """The turn ends at a position of the input audio."""
         if self._turn == command.item_id:
-            self._pass_up_to(min(command.to_ms * BYTES_PER_MS, self._written))
+            self._pass_up_to(min(self._bytes_to(command.to_ms), self._written))
             self._turn = None
         self._transcriber.finish(command.item_id)
 
@@ -102,7 +108,7 @@ class Hearing:
         return lambda event, position_ms: self._heard(event, position_ms, epoch)
 
     def _heard(self, event: Started | Stopped | None, position_ms: int, epoch: int) -> None:
-        self._judged = position_ms * BYTES_PER_MS
+        self._judged = self._bytes_to(position_ms)
         if isinstance(event, Started):
             self._emit(VoiceStarted(event.at_ms, epoch))
         elif isinstance(event, Stopped):
@@ -111,6 +117,14 @@ class Hearing:
         self._trim()
         if not self._room.is_set():
             self._mind_backlog()
+
+    def _change_format(self, command: Detect) -> None:
+        self._format, self._format_since_ms = command.audio_format, command.position_ms
+        self._kept.clear()
+        self._kept_from = self._written = self._passed = 0
+
+    def _bytes_to(self, position_ms: int) -> int:
+        return (position_ms - self._format_since_ms) * self._format.bytes_per_ms
 
     def _pass_on(self) -> None:
         self._pass_up_to(self._written if self._judged is None else min(self._judged, self._written))
@@ -123,16 +137,16 @@ class Hearing:
 
     def _trim(self) -> None:
         judged = self._written if self._judged is None else self._judged
-        keep_from = judged - (KEPT_MS + self._padding_ms) * BYTES_PER_MS
+        keep_from = judged - (KEPT_MS + self._padding_ms) * self._format.bytes_per_ms
         if self._turn is not None:
             keep_from = min(keep_from, self._passed)
-        if keep_from - self._kept_from > KEPT_MS * BYTES_PER_MS:
+        if keep_from - self._kept_from > KEPT_MS * self._format.bytes_per_ms:
             del self._kept[: keep_from - self._kept_from]
             self._kept_from = keep_from
 
     def _mind_backlog(self) -> None:
         unjudged = 0 if self._judged is None else self._written - self._judged
-        if unjudged + self._transcriber.unsent_bytes > MOST_BACKLOG_BYTES:
+        if unjudged / self._format.bytes_per_ms + self._transcriber.unsent_ms > MOST_BACKLOG_MS:
             self._room.clear()
         else:
             self._room.set()

@@ -12,8 +12,7 @@ from mistral_voice.gateway.client_token import ClientTokens, presented_token
 from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.lifecycle import Lifecycle, Phase
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
-from mistral_voice.gateway.upstream.pcm import FloatToInt16
-from mistral_voice.gateway.upstream.transcriber import KEPT_BYTES, PIECE_BYTES, TurnAudio
+from mistral_voice.gateway.upstream.transcriber import KEPT_MS, PIECE_MS, TurnAudio
 from mistral_voice.gateway.watched_file import WatchedFile
 from mistral_voice.mistral.stream.errors import StreamError
 from mistral_voice.runtime.redaction import Redactor
@@ -130,22 +129,12 @@ async def test_messages_go_out_in_order_and_a_slow_reader_is_noticed() -> None:
     assert written == [b"12345", b"6789"]
 
 
-def test_float_samples_become_int16_wherever_they_are_cut() -> None:
-    import numpy as np
-
-    samples = np.array([0.0, 0.5, -1.0, 3.0, float("nan"), float("-inf")], dtype="<f4").tobytes()
-    for cut in range(len(samples)):
-        converter = FloatToInt16()
-        joined = converter.convert(samples[:cut]) + converter.convert(samples[cut:])
-        assert np.frombuffer(joined, "<i2").tolist() == [0, 16383, -32767, 32767, 0, -32767]
-
-
 async def test_a_turns_audio_goes_out_in_pieces_and_again_if_need_be() -> None:
     audio = TurnAudio()
     for _ in range(5):
-        audio.append(b"x" * (PIECE_BYTES // 2))
+        audio.append(b"x" * (PIECE_MS * 48 // 2))
     first = await audio.take()
-    assert len(first) == PIECE_BYTES * 5 // 2
+    assert len(first) == PIECE_MS * 48 * 5 // 2
     audio.append(b"y")
     audio.end()
     assert await audio.take() == b"y"
@@ -160,10 +149,10 @@ async def test_a_turns_audio_goes_out_in_pieces_and_again_if_need_be() -> None:
 async def test_a_very_long_turn_is_not_kept() -> None:
     audio = TurnAudio()
     for _ in range(70):
-        audio.append(bytes(KEPT_BYTES // 60))
+        audio.append(bytes(KEPT_MS * 48 // 60))
         await audio.take()
     assert not audio.can_restart
-    assert audio.unsent_bytes == 0
+    assert audio.unsent_ms == 0
 
 
 class Sitting:

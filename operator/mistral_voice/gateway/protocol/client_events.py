@@ -10,7 +10,15 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from mistral_voice.gateway.protocol.items import WireItem, item_of
-from mistral_voice.gateway.protocol.session_object import WireSession, modality_of, patch_of, token_limit_of, voice_name_of
+from mistral_voice.gateway.protocol.session_object import (
+    WireFormat,
+    WireSession,
+    format_of,
+    modality_of,
+    patch_of,
+    token_limit_of,
+    voice_name_of,
+)
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.errors import Refused
 
@@ -82,6 +90,7 @@ class ItemTruncate(ClientEvent, frozen=True, tag="conversation.item.truncate", k
 class WireResponseOutput(Struct, frozen=True):
     """`response.audio.output`."""
 
+    format: WireFormat | UnsetType | None = UNSET
     voice: Any = UNSET
 
 
@@ -218,5 +227,6 @@ def _options_of(response: WireResponse) -> inputs.ResponseOptions:
         output=modality_of(response.output_modalities, "response.output_modalities") or None,
         max_output_tokens=token_limit_of(response.max_output_tokens, "response.max_output_tokens"),
         voice=(voice_name_of(output.voice, "response.audio.output.voice") if output else None) or None,
+        output_format=(format_of(output.format, "response.audio.output.format") if output else None) or None,
         metadata=metadata,
     )

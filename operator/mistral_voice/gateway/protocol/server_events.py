@@ -165,7 +165,9 @@ def _wire_response(view: events.ResponseView) -> dict[str, Any]:
         "output": [wire_item(item) for item in view.output],
         "output_modalities": [view.modality.value],
         "max_output_tokens": wire_token_limit(view.max_output_tokens),
-        "audio": {"output": {"format": wire_format(), "voice": view.voice}} if view.modality is OutputModality.AUDIO else None,
+        "audio": {"output": {"format": wire_format(view.audio_format), "voice": view.voice}}
+        if view.modality is OutputModality.AUDIO
+        else None,
         "metadata": view.metadata,
         "usage": None if view.usage is None else _wire_usage(view.usage),
     }

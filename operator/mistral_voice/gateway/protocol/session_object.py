@@ -4,8 +4,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import (
-    SAMPLE_RATE_HZ,
     OutputModality,
     Patched,
     ServerVadPatch,
@@ -89,8 +89,6 @@ def patch_of(session: WireSession) -> SessionPatch:
         raise Refused("not_available", "Function calling is not available yet; leave `tools` out.", "session.tools")
     audio = session.audio or WireAudio()
     hears, speaks = audio.input or WireInput(), audio.output or WireOutput()
-    _check_format(hears.format, "session.audio.input.format")
-    _check_format(speaks.format, "session.audio.output.format")
     return SessionPatch(
         model=session.model,
         voice=voice_name_of(speaks.voice, "session.audio.output.voice"),
@@ -99,6 +97,8 @@ def patch_of(session: WireSession) -> SessionPatch:
         max_output_tokens=token_limit_of(session.max_output_tokens, "session.max_output_tokens"),
         turn_detection=_turn_detection_of(hears.turn_detection),
         transcription=_transcription_of(hears.transcription),
+        input_format=format_of(hears.format, "session.audio.input.format"),
+        output_format=format_of(speaks.format, "session.audio.output.format"),
     )
 
 
@@ -129,13 +129,18 @@ def voice_name_of(voice: Any, param: str) -> Patched[str]:
     raise Refused("invalid_value", "A voice is a name.", param)
 
 
-def _check_format(wanted: Given[WireFormat], param: str) -> None:
+def format_of(wanted: Given[WireFormat], param: str) -> Patched[AudioFormat]:
+    """Return a format by its name. Raises Refused for an unknown one, or for a rate that it doesn't have."""
     if isinstance(wanted, UnsetType) or wanted is None:
-        return
-    if wanted.type not in (UNSET, None, "audio/pcm"):
-        raise Refused("not_available", f"The format {wanted.type!r} is not available yet; use audio/pcm at {SAMPLE_RATE_HZ} Hz.", param)
-    if wanted.rate not in (UNSET, None, SAMPLE_RATE_HZ):
-        raise Refused("invalid_value", f"audio/pcm has a rate of {SAMPLE_RATE_HZ} Hz.", f"{param}.rate")
+        return wanted
+    if isinstance(wanted.type, UnsetType) or wanted.type is None:
+        return wanted.type
+    if wanted.type not in tuple(AudioFormat):
+        raise Refused("invalid_value", f"There is no format {wanted.type[:50]!r}; there are {', '.join(AudioFormat)}.", f"{param}.type")
+    found = AudioFormat(wanted.type)
+    if wanted.rate not in (UNSET, None, found.sample_rate_hz):
+        raise Refused("invalid_value", f"{found} has a rate of {found.sample_rate_hz} Hz.", f"{param}.rate")
+    return found
 
 
 def _turn_detection_of(wanted: Given[WireTurnDetection]) -> Patched[ServerVadPatch]:
@@ -180,21 +185,23 @@ def wire_session(view: SessionView) -> dict[str, Any]:
         "include": None,
         "audio": {
             "input": {
-                "format": wire_format(),
+                "format": wire_format(config.input_format),
                 "noise_reduction": None,
                 "transcription": None
                 if transcription is None
                 else {"model": view.transcription_model, "language": transcription.language, "prompt": None},
                 "turn_detection": _wire_turn_detection(config.turn_detection),
             },
-            "output": {"format": wire_format(), "voice": config.voice, "speed": 1.0},
+            "output": {"format": wire_format(config.output_format), "voice": config.voice, "speed": 1.0},
         },
     }
 
 
-def wire_format() -> dict[str, Any]:
-    """Return the one audio format."""
-    return {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
+def wire_format(audio_format: AudioFormat) -> dict[str, Any]:
+    """Return a format as the protocol writes it: only `audio/pcm` names its rate."""
+    if audio_format is AudioFormat.PCM:
+        return {"type": "audio/pcm", "rate": audio_format.sample_rate_hz}
+    return {"type": audio_format.value}
 
 
 def wire_token_limit(limit: int | None) -> int | str:

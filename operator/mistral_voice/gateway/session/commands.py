@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad, Transcription
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 
@@ -11,16 +12,17 @@ from mistral_voice.mistral.stream.chat_request import ChatRequest
 class Detect(Struct, frozen=True):
     """Detect turns by these settings from now on; None: don't. What was detected under an older `epoch` is void.
 
-    `position_ms` is where in the input audio detection begins.
+    `position_ms` is where in the input audio detection begins, and with it audio of this format, if it is another one than before.
     """
 
     settings: ServerVad | None
     epoch: int
     position_ms: int
+    audio_format: AudioFormat = AudioFormat.PCM
 
 
 class Hear(Struct, frozen=True, gc=False):
-    """Take in this audio: whole samples of PCM16 mono at 24 kHz."""
+    """Take in this audio: whole samples in the format that `Detect` named."""
 
     audio: bytes
 
@@ -66,6 +68,7 @@ class Speak(Struct, frozen=True):
     segment: int
     text: str
     voice: str
+    audio_format: AudioFormat = AudioFormat.PCM
 
 
 class FinishSpeech(Struct, frozen=True):

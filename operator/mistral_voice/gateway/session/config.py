@@ -9,14 +9,11 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
+
 T = TypeVar("T")
 Patched: TypeAlias = T | UnsetType | None
 """A field of an update: a new value, None for an explicit null, UNSET if the update doesn't name it."""
-
-SAMPLE_RATE_HZ = 24_000
-"""Sample rate of `audio/pcm`, in and out."""
-BYTES_PER_MS = SAMPLE_RATE_HZ * 2 // 1000
-"""Bytes of one millisecond of mono PCM16 at 24 kHz."""
 
 
 class OutputModality(StrEnum):
@@ -59,6 +56,8 @@ class SessionConfig(Struct, frozen=True):
     max_output_tokens: int | None = None
     turn_detection: TurnDetection = None
     transcription: Transcription | None = None
+    input_format: AudioFormat = AudioFormat.PCM
+    output_format: AudioFormat = AudioFormat.PCM
 
 
 class ServerVadPatch(Struct, frozen=True):
@@ -87,6 +86,8 @@ class SessionPatch(Struct, frozen=True):
     max_output_tokens: Patched[int] = UNSET
     turn_detection: Patched[ServerVadPatch] = UNSET
     transcription: Patched[TranscriptionPatch] = UNSET
+    input_format: Patched[AudioFormat] = UNSET
+    output_format: Patched[AudioFormat] = UNSET
 
 
 def patched(present: T, change: Patched[T], default: T) -> T:
@@ -109,6 +110,8 @@ def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) 
         max_output_tokens=None if patch.max_output_tokens is None else patched(present.max_output_tokens, patch.max_output_tokens, None),
         turn_detection=_merge_turn_detection(present.turn_detection, patch.turn_detection),
         transcription=_merge_transcription(present.transcription, patch.transcription),
+        input_format=patched(present.input_format, patch.input_format, defaults.input_format),
+        output_format=patched(present.output_format, patch.output_format, defaults.output_format),
     )
 
 

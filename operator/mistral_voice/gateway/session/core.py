@@ -130,9 +130,11 @@ class Session:
         if self._replies.voice_is_fixed and after.voice != before.voice:
             message = "The voice can't change once the assistant has spoken in this session."
             raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+        if after.input_format is not before.input_format:
+            self._turns.change_format(after.input_format)
         context.config = after
         context.outbox.put(SessionUpdated(self._view()))
-        if after.turn_detection != before.turn_detection:
+        if (after.turn_detection, after.input_format) != (before.turn_detection, before.input_format):
             self._turns.detect(after.turn_detection)
 
     def _voice_started(self, event: inputs.VoiceStarted) -> None:

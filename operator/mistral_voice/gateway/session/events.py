@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import OutputModality, SessionConfig
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.inputs import Usage
@@ -158,6 +159,7 @@ class ResponseView(Struct, frozen=True):
     voice: str
     max_output_tokens: int | None
     metadata: dict[str, str] | None
+    audio_format: AudioFormat = AudioFormat.PCM
     output: tuple[Item, ...] = ()
     reason: StopReason | None = None
     fault: Fault | None = None
@@ -226,7 +228,7 @@ class TextDone(Struct, frozen=True):
 
 
 class AudioDelta(Struct, frozen=True, gc=False):
-    """More audio of a spoken part: PCM16 mono at 24 kHz."""
+    """More audio of a spoken part, in the response's format."""
 
     response_id: str
     item_id: str

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from mistral_voice.gateway.session.config import BYTES_PER_MS
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.errors import Fault
 
 TRANSCRIPT_QUIET_MS = 2000.0
@@ -60,11 +60,13 @@ class PendingTurn(Struct):
 
 
 class InputAudio:
-    """Counts the client's audio and knows which of it is a turn."""
+    """Counts the client's audio and knows which of it is a turn. `audio_format` is that of the audio to come."""
 
-    def __init__(self) -> None:
+    def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
+        self.audio_format = audio_format
+        self._format_since_ms = 0
         self._written = 0
-        self._begins = 0
+        self._begins_ms = 0
         self._odd = b""
         self.turn: OpenTurn | None = None
         self.pending: dict[str, PendingTurn] = {}
@@ -72,24 +74,34 @@ class InputAudio:
     @property
     def position_ms(self) -> int:
         """Milliseconds of audio written in this session."""
-        return self._written // BYTES_PER_MS
+        return self._format_since_ms + self._written // self.audio_format.bytes_per_ms
 
     @property
     def begins_ms(self) -> int:
         """Where the uncommitted audio begins."""
-        return self._begins // BYTES_PER_MS
+        return self._begins_ms
 
     @property
     def uncommitted_ms(self) -> int:
         """Milliseconds of uncommitted audio."""
-        return (self._written - self._begins) // BYTES_PER_MS
+        return self.position_ms - self._begins_ms
+
+    def change_format(self, audio_format: AudioFormat) -> None:
+        """Audio comes in this format from here on; what is uncommitted of the former one is forgotten. No turn may be open."""
+        if self.turn is not None:
+            raise AssertionError("The format can't change within a turn.")
+        self._format_since_ms = self._begins_ms = self.position_ms
+        self._written = 0
+        self._odd = b""
+        self.audio_format = audio_format
 
     def write(self, audio: bytes) -> bytes:
         """Count audio and return its whole samples; half a sample waits for its other half."""
-        if self._odd or len(audio) % 2:
+        width = self.audio_format.bytes_per_sample
+        if self._odd or len(audio) % width:
             audio = self._odd + audio
-            self._odd = audio[len(audio) - len(audio) % 2 :]
-            audio = audio[: len(audio) - len(audio) % 2]
+            whole = len(audio) - len(audio) % width
+            self._odd, audio = audio[whole:], audio[:whole]
         self._written += len(audio)
         return audio
 
@@ -108,12 +120,12 @@ class InputAudio:
         pending.seconds = max(0, to_ms - turn.from_ms) / 1000
         pending.replies = replies
         self.turn = None
-        self._begins = max(self._begins, to_ms * BYTES_PER_MS)
+        self._begins_ms = max(self._begins_ms, to_ms)
         return pending
 
     def drop_turn(self) -> str | None:
         """Forget the uncommitted audio and the open turn; return the turn's item id."""
-        self._begins = self._written
+        self._begins_ms = self.position_ms
         self._odd = b""
         turn, self.turn = self.turn, None
         if turn is None:

@@ -6,6 +6,7 @@ the session's first sample.
 
 from msgspec import UNSET, Struct
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import OutputModality, Patched, SessionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import Item
@@ -19,7 +20,7 @@ class UpdateSession(Struct, frozen=True):
 
 
 class AppendAudio(Struct, frozen=True):
-    """The client sends audio: PCM16 mono at 24 kHz, any number of bytes."""
+    """The client sends audio in the format of its session, any number of bytes."""
 
     audio: bytes
     event_id: str | None = None
@@ -75,6 +76,7 @@ class ResponseOptions(Struct, frozen=True):
     output: OutputModality | None = None
     max_output_tokens: Patched[int] = UNSET
     voice: str | None = None
+    output_format: AudioFormat | None = None
     metadata: dict[str, str] | None = None
 
 
@@ -164,7 +166,7 @@ class ReplyFailed(Struct, frozen=True):
 
 
 class SpeechAudio(Struct, frozen=True):
-    """Audio of a segment of the reply: PCM16 mono at 24 kHz."""
+    """Audio of a segment of the reply, in the reply's format."""
 
     response_id: str
     segment: int

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from mistral_voice.gateway.session.config import BYTES_PER_MS
+from mistral_voice.gateway.session.audio_format import AudioFormat
 
 
 class Playout:
@@ -11,8 +11,9 @@ class Playout:
     Playback is taken to begin when the first audio is released, and again after each time the client has run dry.
     """
 
-    def __init__(self, lead_ms: float | None) -> None:
+    def __init__(self, lead_ms: float | None, audio_format: AudioFormat = AudioFormat.PCM) -> None:
         self._lead_ms = lead_ms
+        self._bytes_per_ms = audio_format.bytes_per_ms
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._plays_until_ms: float | None = None
 
@@ -39,7 +40,7 @@ class Playout:
             segment, audio = self._waiting.popleft()
             released.append((segment, audio))
             begins = now_ms if self._plays_until_ms is None else max(self._plays_until_ms, now_ms)
-            self._plays_until_ms = begins + len(audio) / BYTES_PER_MS
+            self._plays_until_ms = begins + len(audio) / self._bytes_per_ms
         return released
 
     def _may_release(self, now_ms: float) -> bool:

@@ -187,4 +187,5 @@ class Replies:
             max_output_tokens=max_output_tokens,
             metadata=options.metadata,
             lead_ms=None,
+            audio_format=options.output_format or config.output_format,
         )

@@ -4,8 +4,9 @@ from enum import Enum, auto
 
 from msgspec import Struct, structs
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import DropReply, FinishSpeech, Measured, Speak, Stage, StartReply
-from mistral_voice.gateway.session.config import BYTES_PER_MS, OutputModality
+from mistral_voice.gateway.session.config import OutputModality
 from mistral_voice.gateway.session.context import NewId
 from mistral_voice.gateway.session.conversation import Conversation
 from mistral_voice.gateway.session.errors import Fault
@@ -48,6 +49,7 @@ class ReplySettings(Struct, frozen=True):
     max_output_tokens: int | None
     metadata: dict[str, str] | None
     lead_ms: float | None
+    audio_format: AudioFormat = AudioFormat.PCM
 
 
 class _Phase(Enum):
@@ -87,7 +89,7 @@ class Reply:
         self._fault: Fault | None = None
         self._splitter = ClauseSplitter()
         self._segments: list[_Segment] = []
-        self._playout = Playout(settings.lead_ms)
+        self._playout = Playout(settings.lead_ms, settings.audio_format)
         self._usage = ResponseUsage()
         self._turn_committed_ms = turn_committed_ms
         self._asked_ms = 0.0
@@ -122,7 +124,8 @@ class Reply:
     @property
     def spoken(self) -> tuple[SpokenSegment, ...]:
         """What was said, piece by piece."""
-        return tuple(SpokenSegment(segment.text, segment.audio_bytes / BYTES_PER_MS) for segment in self._segments)
+        bytes_per_ms = self.settings.audio_format.bytes_per_ms
+        return tuple(SpokenSegment(segment.text, segment.audio_bytes / bytes_per_ms) for segment in self._segments)
 
     def announce(self) -> None:
         """Tell the client that the reply begins."""
@@ -223,7 +226,7 @@ class Reply:
         self._segments.append(_Segment(spoken))
         self._outbox.put(
             TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta),
-            Speak(self.id, len(self._segments) - 1, spoken, self.settings.voice),
+            Speak(self.id, len(self._segments) - 1, spoken, self.settings.voice, self.settings.audio_format),
         )
 
     def _release(self, now_ms: float) -> None:
@@ -288,6 +291,7 @@ class Reply:
             voice=self.settings.voice,
             max_output_tokens=self.settings.max_output_tokens,
             metadata=self.settings.metadata,
+            audio_format=self.settings.audio_format,
             output=(self._item,) if self._item and status is not ResponseStatus.IN_PROGRESS else (),
             reason=reason,
             fault=fault,

@@ -3,6 +3,7 @@
 from msgspec import Struct, structs
 
 from mistral_voice.gateway.session import inputs
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import Detect, DropTurn, FinishTurn, Hear, Measured, PrepareSpeech, Stage, StartTurn
 from mistral_voice.gateway.session.config import OutputModality, Transcription, TurnDetection
 from mistral_voice.gateway.session.context import Context
@@ -38,7 +39,7 @@ class Turns:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._audio = InputAudio()
+        self._audio = InputAudio(context.config.input_format)
         self._epoch = 0
         self.finished: list[FinishedTurn] = []
 
@@ -63,13 +64,23 @@ class Turns:
         """When a transcript becomes final by the clock."""
         return self._audio.deadline_ms
 
+    def change_format(self, audio_format: AudioFormat) -> None:
+        """The client's audio comes in this format from here on. Raises Refused while a turn is open, whose audio has one format."""
+        if self.is_open:
+            raise Refused(
+                "cannot_update_audio_format",
+                "The format of the input audio can't change within a turn; commit or clear the audio that was sent, then change it.",
+                "session.audio.input.format",
+            )
+        self._audio.change_format(audio_format)
+
     def detect(self, settings: TurnDetection) -> None:
         """Detect turns by these settings from here on. An open turn goes on, and is the client's to commit if detection ends."""
         self._epoch += 1
         turn = self._audio.turn
         if turn is not None and turn.detected and settings is None:
             self._audio.turn = structs.replace(turn, detected=False)
-        self._context.outbox.put(Detect(settings, self._epoch, self._audio.position_ms))
+        self._context.outbox.put(Detect(settings, self._epoch, self._audio.position_ms, self._audio.audio_format))
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
         """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""

@@ -3,13 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import Speak
 from mistral_voice.gateway.session.inputs import SpeechAudio, SpeechFailed, SpeechFinished
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, alongside, fault_of
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import StreamError
 from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechSocket, open_speech
+
+if TYPE_CHECKING:
+    from mistral_voice.gateway.audio.playable import Playable
 
 UNUSED_SECONDS = 15.0
 """A socket that was opened ahead and found no reply to speak is closed after so long."""
@@ -39,7 +44,7 @@ class Speaker:
         if speech is None:
             speech = self._taken(command.voice)
             self._speaking[command.response_id] = speech
-            speech.begin(command.response_id, lambda: self._speaking.pop(command.response_id, None))
+            speech.begin(command.response_id, command.audio_format, lambda: self._speaking.pop(command.response_id, None))
         speech.add(command.segment, command.text)
 
     def finish(self, response_id: str) -> None:
@@ -94,6 +99,8 @@ class _Speech:
         self._emit = emit
         self._observer = observer
         self._response_id: str | None = None
+        self._playable: Playable | None = None
+        self._held: SpeechFinished | None = None
         self._pending: deque[_Segment] = deque()
         self._unsent: deque[_Segment] = deque()
         self._finished = False
@@ -110,15 +117,19 @@ class _Speech:
         """Know the task that runs it."""
         self._task = task
 
-    def begin(self, response_id: str, when_over: Callable[[], object]) -> None:
-        """It is this reply that is spoken."""
+    def begin(self, response_id: str, audio_format: AudioFormat, when_over: Callable[[], object]) -> None:
+        """It is this reply that is spoken, in this format."""
+        from mistral_voice.gateway.audio.playable import Playable  # numpy is loaded when first needed
+
         self._response_id = response_id
+        self._playable = Playable(audio_format)
         if self._task is not None:
             self._task.add_done_callback(lambda _: when_over())
 
     def add(self, number: int, text: str) -> None:
         """Speak one more segment."""
         segment = _Segment(number, text)
+        self._let_go()
         self._pending.append(segment)
         self._unsent.append(segment)
         self._to_send.set()
@@ -127,6 +138,8 @@ class _Speech:
     def finish(self) -> None:
         """No more segments come."""
         self._finished = True
+        if not self._pending:
+            self._let_go()
         self._to_receive.set()
 
     def stop(self) -> None:
@@ -161,19 +174,29 @@ class _Speech:
                 await socket.speak(self._unsent.popleft().text)
 
     async def _receive(self, socket: SpeechSocket) -> None:
-        from mistral_voice.gateway.upstream.pcm import FloatToInt16  # numpy is loaded when first needed
-
-        samples = FloatToInt16()
         while await self._next() is not None:
             piece = await socket.receive(self._client.deadlines.read_seconds)
-            segment = self._pending[0]
+            segment, playable = self._pending[0], self._playable
+            if playable is None:
+                raise AssertionError("A segment came before its reply.")
             if isinstance(piece, SpeechChunk):
                 segment.is_heard = True
-                self._emit(SpeechAudio(self._response_id or "", segment.number, samples.convert(piece.audio)))
+                self._emit(SpeechAudio(self._response_id or "", segment.number, playable.convert(piece.audio)))
             else:
                 self._pending.popleft()
-                samples = FloatToInt16()
-                self._emit(SpeechFinished(self._response_id or "", segment.number, piece.audio_tokens))
+                playable.cut()
+                self._held = SpeechFinished(self._response_id or "", segment.number, piece.audio_tokens)
+                if self._pending or self._finished or not playable.holds_back:
+                    self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell the end of the segment that was spoken last. It may have waited: the last one's audio has a rest that comes before."""
+        ended, self._held = self._held, None
+        if ended is None:
+            return
+        if self._finished and not self._pending and self._playable is not None:
+            self._emit(SpeechAudio(ended.response_id, ended.segment, self._playable.finish()))
+        self._emit(ended)
 
     async def _next(self) -> _Segment | None:
         """Wait for a segment that is to be spoken; None when there will be none."""

@@ -7,19 +7,21 @@ alone promises a complete text. A turn's audio is kept until its transcript is c
 import asyncio
 from collections import deque
 
-from mistral_voice.gateway.session.config import BYTES_PER_MS, SAMPLE_RATE_HZ
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import TranscriptDelta, TranscriptDone, TranscriptFailed, TranscriptRestarted
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, alongside, fault_of
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
-from mistral_voice.mistral.stream.transcription import TranscriptionSocket, TranscriptionText, open_transcription
+from mistral_voice.mistral.stream.transcription import Encoding, TranscriptionSocket, TranscriptionText, open_transcription
 
-PIECE_BYTES = 50 * BYTES_PER_MS
+PIECE_MS = 50
 """Audio goes upstream in pieces of at least 50 ms."""
-LARGEST_PIECE_BYTES = 1000 * BYTES_PER_MS
+LARGEST_PIECE_MS = 1000
 """… and of at most a second, where much has come at once."""
-KEPT_BYTES = 60_000 * BYTES_PER_MS
+KEPT_MS = 60_000
 """A turn longer than a minute is not kept for sending again."""
+ENCODINGS = {AudioFormat.PCM: "pcm_s16le", AudioFormat.PCMU: "pcm_mulaw", AudioFormat.PCMA: "pcm_alaw"}
+"""Mistral's names for the formats: the client's audio goes upstream as it came."""
 
 
 class Transcriber:
@@ -34,13 +36,13 @@ class Transcriber:
         self._turns: dict[str, _Turn] = {}
 
     @property
-    def unsent_bytes(self) -> int:
-        """Audio that no socket has taken yet."""
-        return sum(turn.audio.unsent_bytes for turn in self._turns.values())
+    def unsent_ms(self) -> float:
+        """Milliseconds of audio that no socket has taken yet."""
+        return sum(turn.audio.unsent_ms for turn in self._turns.values())
 
-    def start(self, item_id: str, language: str | None) -> None:
-        """A turn begins."""
-        turn = _Turn(item_id, language, self._client, self._model, self._emit, self._observer)
+    def start(self, item_id: str, language: str | None, audio_format: AudioFormat) -> None:
+        """A turn begins, whose audio has this format."""
+        turn = _Turn(item_id, language, audio_format, self._client, self._model, self._emit, self._observer)
         self._turns[item_id] = turn
         turn.task = self._spawn(turn.run())
         turn.task.add_done_callback(lambda _: self._turns.pop(item_id, None))
@@ -67,7 +69,9 @@ class Transcriber:
 class TurnAudio:
     """A turn's audio on its way to a socket, and kept for another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
+        self.audio_format = audio_format
+        self._bytes_per_ms = audio_format.bytes_per_ms
         self._chunks: deque[bytes] = deque()
         self._next = 0
         self._unsent = 0
@@ -77,9 +81,9 @@ class TurnAudio:
         self._changed = asyncio.Event()
 
     @property
-    def unsent_bytes(self) -> int:
-        """Audio that has not been taken."""
-        return self._unsent
+    def unsent_ms(self) -> float:
+        """Milliseconds of audio that have not been taken."""
+        return self._unsent / self._bytes_per_ms
 
     @property
     def has_ended(self) -> bool:
@@ -110,11 +114,11 @@ class TurnAudio:
 
     async def take(self) -> bytes:
         """Wait for a piece of audio and return it; empty when the turn is complete and all has been taken."""
-        while self._unsent < PIECE_BYTES and not self._ended:
+        while self._unsent < PIECE_MS * self._bytes_per_ms and not self._ended:
             self._changed.clear()
             await self._changed.wait()
         piece = bytearray()
-        while self._next < len(self._chunks) and len(piece) < LARGEST_PIECE_BYTES:
+        while self._next < len(self._chunks) and len(piece) < LARGEST_PIECE_MS * self._bytes_per_ms:
             piece += self._chunks[self._next]
             self._next += 1
         self._unsent -= len(piece)
@@ -122,7 +126,7 @@ class TurnAudio:
         return bytes(piece)
 
     def _forget_if_too_long(self) -> None:
-        if self._kept <= KEPT_BYTES:
+        if self._kept <= KEPT_MS * self._bytes_per_ms:
             return
         self._can_restart = False
         while self._next > 0:
@@ -132,9 +136,16 @@ class TurnAudio:
 
 class _Turn:
     def __init__(
-        self, item_id: str, language: str | None, client: StreamClient, model: str, emit: Emit, observer: UpstreamObserver
+        self,
+        item_id: str,
+        language: str | None,
+        audio_format: AudioFormat,
+        client: StreamClient,
+        model: str,
+        emit: Emit,
+        observer: UpstreamObserver,
     ) -> None:
-        self.audio = TurnAudio()
+        self.audio = TurnAudio(audio_format)
         self.task: asyncio.Task[None] | None = None
         self._item_id = item_id
         self._language = language
@@ -145,10 +156,12 @@ class _Turn:
 
     async def run(self) -> None:
         """Transcribe the turn."""
+        audio_format = self.audio.audio_format
+        encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
         for attempt in range(1, ATTEMPTS + 1):
             self._observer.requested("transcription")
             try:
-                async with open_transcription(self._client, self._model, SAMPLE_RATE_HZ, self._language) as socket:
+                async with open_transcription(self._client, self._model, encoding, self._language) as socket:
                     await alongside(self._receive(socket), self._send(socket))
             except StreamError as error:
                 self._observer.failed("transcription", error)

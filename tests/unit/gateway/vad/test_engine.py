@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+import soxr
 
+from mistral_voice.gateway.audio import g711
+from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
 from mistral_voice.gateway.vad.endpointer import Started, Stopped
 from mistral_voice.gateway.vad.engine import VadEngine
@@ -98,6 +101,23 @@ def test_a_batch_gives_the_same_probabilities_as_one_by_one() -> None:
     batched = [model.probabilities([frame] * 5, states) for frame in frames]
     for one, many in zip(expected, batched, strict=True):
         assert many == pytest.approx([one] * 5, abs=1e-4)
+
+
+def test_telephone_frames_share_a_batch_with_others_and_change_nothing_for_them() -> None:
+    """Speech at 8 kHz is judged by the model's own 8 kHz, next to frames of 16 kHz."""
+    model = Silero()
+    audio = silence(320) + speech("What time is it now?") + silence(320)
+    telephone = g711.encoded(soxr.resample(np.frombuffer(audio, "<i2"), 24_000, 8_000), AudioFormat.PCMU)
+    wide = [frame for frame in Framer().frames(audio) if frame is not None]
+    narrow = [frame for frame in Framer(AudioFormat.PCMU).frames(telephone) if frame is not None]
+    alone, beside, caller = SileroState(), SileroState(), SileroState()
+    expected = [model.probabilities([frame], [alone])[0] for frame in wide]
+    pairs = [model.probabilities([frame, other], [beside, caller]) for frame, other in zip(wide, narrow, strict=False)]
+    assert [one for one, _ in pairs] == pytest.approx(expected[: len(pairs)], abs=1e-4)
+    assert len(narrow[0]) == FRAME_SAMPLES // 2
+    assert len(pairs) > 20
+    agreeing = sum((one > 0.5) == (other > 0.5) for one, other in pairs)
+    assert agreeing / len(pairs) > 0.85
 
 
 def test_frames_are_whole_and_in_time() -> None:

@@ -15,7 +15,7 @@ from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_ht
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event, error_of_status
 from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechEnd, open_speech
 from mistral_voice.mistral.stream.sse import MAX_LINE_BYTES, data_of_events
-from mistral_voice.mistral.stream.transcription import TranscriptionEnd, TranscriptionText, open_transcription
+from mistral_voice.mistral.stream.transcription import Encoding, TranscriptionEnd, TranscriptionText, open_transcription
 from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.speech import noise
 
@@ -90,7 +90,7 @@ async def test_a_completion_that_is_cut_off_never_looks_complete(client: StreamC
 
 
 async def test_a_transcription_gives_text_and_its_end(client: StreamClient) -> None:
-    async with open_transcription(client, "voxtral-mini-transcribe-realtime-latest", 24_000, "en") as socket:
+    async with open_transcription(client, "voxtral-mini-transcribe-realtime-latest", Encoding("pcm_s16le", 24_000), "en") as socket:
         await socket.append(noise(1000, -20))
         await socket.end()
         text = ""
