@@ -47,7 +47,7 @@ BAD = {
     session(tools=[{"type": "function", "name": "f"}]): ("not_available", "session.tools", "e1"),
     session(instructions=7): ("invalid_value", "session.instructions", "e1"),
     session(max_output_tokens="many"): ("invalid_value", "session.max_output_tokens", "e1"),
-    session(audio={"input": {"format": {"type": "audio/pcmu"}}}): ("not_available", "session.audio.input.format", "e1"),
+    session(audio={"input": {"format": {"type": "audio/opus"}}}): ("invalid_value", "session.audio.input.format.type", "e1"),
     session(audio={"input": {"format": {"type": "audio/pcm", "rate": 16000}}}): ("invalid_value", "session.audio.input.format.rate", "e1"),
     session(audio={"input": {"turn_detection": {"type": "telepathy"}}}): (
         "invalid_value",
