@@ -11,6 +11,8 @@ BENCHMARKS = {
     "operator-idle": "tests.bench.operator_idle",
     "operator-restart": "tests.bench.operator_restart",
     "gateway-start": "tests.bench.gateway_start",
+    "gateway-density": "tests.bench.gateway_density",
+    "gateway-latency": "tests.bench.gateway_latency",
 }
 
 

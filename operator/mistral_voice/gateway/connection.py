@@ -111,12 +111,14 @@ class Connection:
 
     def take(self, event: Input) -> None:
         """Let the session have an input, after those that it is still busy with."""
+        if self._end is not None:
+            return  # What still comes of its streams could start tasks that nobody awaits.
         self._inbox.append(event)
         if self._handling:
             return
         self._handling = True
         try:
-            while self._inbox:
+            while self._inbox and self._end is None:
                 self._act_on(self._session.handle(self._inbox.popleft(), _now_ms()))
         finally:
             self._handling = False

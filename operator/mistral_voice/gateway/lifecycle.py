@@ -50,6 +50,11 @@ class Lifecycle:
         """Live sessions."""
         return len(self._sessions)
 
+    @property
+    def sessions(self) -> tuple[Drainable, ...]:
+        """The live sessions."""
+        return tuple(self._sessions)
+
     def not_ready_because(self) -> str | None:
         """Return None when ready, else what is missing. Mistral's state plays no part in it."""
         if self.phase is Phase.STARTING:
@@ -84,7 +89,7 @@ class Lifecycle:
             _log.info("Drained: all sessions ended by themselves.")
             return
         _log.info("The drain's time is over: sessions finish their turn.", extra=fields(sessions=self.session_count))
-        for session in tuple(self._sessions):
+        for session in self.sessions:
             session.drain()
         if not await self._emptied_within(TURN_SECONDS):
             _log.warning("Sessions were cut off at the end of the drain.", extra=fields(sessions=self.session_count))

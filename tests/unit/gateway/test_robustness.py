@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from mistral_voice.gateway.connection import Connection
 from mistral_voice.gateway.protocol.client_events import decode
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.core import Session
@@ -162,3 +163,15 @@ async def test_an_error_of_ours_ends_its_session_alone(
 
         await eventually(it_is_counted, "the count of the session's end")
     assert "A mistake in our code." in caplog.text
+
+
+async def test_what_still_comes_of_a_session_that_is_over_is_ignored(gateway: GatewayHandle) -> None:
+    """The detector judges many callers at once: an error in what it tells one of them would be everybody's."""
+    lifecycle = gateway.lifecycle
+    assert lifecycle is not None
+    async with gateway.connect():
+        (connection,) = lifecycle.sessions
+        assert isinstance(connection, Connection)
+    await eventually(lambda: lifecycle.session_count == 0, "the session to be over")
+    connection.take(inputs.VoiceStarted(0, 1))
+    connection.take(inputs.Tick())
