@@ -13,10 +13,12 @@ from mistral_voice.gateway.session.policy import SessionPolicy
 T = TypeVar("T")
 MS = bytes(48)
 """A millisecond of silence."""
+AT_ONCE_MS = 3_600_000.0
+"""A lead so long that all audio goes out as it comes."""
 
 
 def a_policy(**changes: Any) -> SessionPolicy:
-    """Return a policy: model `m`, voice `v`, voice activity detection, ten minutes."""
+    """Return a policy: model `m`, voice `v`, voice activity detection, ten minutes, audio that goes out as it comes."""
     values: dict[str, Any] = {
         "model": "m",
         "voice": "v",
@@ -27,6 +29,7 @@ def a_policy(**changes: Any) -> SessionPolicy:
         "max_duration_ms": 600_000,
         "transcription_model": "stt",
         "speech_model": "tts",
+        "lead_ms": AT_ONCE_MS,
     }
     return SessionPolicy(**{**values, **changes})
 

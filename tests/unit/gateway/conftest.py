@@ -8,8 +8,11 @@ import pytest
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle, running_simulator
 
+MS_PER_CHARACTER = 20
+"""A quick voice: a reply takes as long as its audio plays, less the lead."""
 SCRIPT = {
     "transcription": {"listening": "anything", "turns": [{"text": "What is the capital of France?", "word_ms": 50}]},
+    "speech": {"ms_per_character": MS_PER_CHARACTER},
     "chat": {"replies": [{"text": "The capital of France is Paris, of course. It has two million people.", "thinking": "Hm, France."}]},
 }
 

@@ -13,6 +13,7 @@ from mistral_voice.simulator.scripted.tone import dominant_hz, tone_hz
 from tests.support.gateway import GatewayHandle, RealtimeClient
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import silence, speech
+from tests.unit.gateway.conftest import MS_PER_CHARACTER
 
 QUESTION = "What is the capital of France?"
 TELEPHONE = {"audio/pcmu": "pcm_mulaw", "audio/pcma": "pcm_alaw"}
@@ -54,7 +55,7 @@ async def test_a_telephone_call_is_heard_and_answered_in_its_own_format(
     heard = g711.decoded(client.spoken_audio(), AudioFormat(name)).astype(np.float32) / np.float32(32768)
     position = 0
     for delta in client.all("response.output_audio_transcript.delta"):
-        length = int(len(delta["delta"].strip()) * 0.06 * 8_000)
+        length = int(len(delta["delta"].strip()) * MS_PER_CHARACTER * 8)
         piece = heard[position : position + length]
         assert dominant_hz(piece, 8_000) == pytest.approx(tone_hz(delta["delta"]), rel=0.03)
         position += length

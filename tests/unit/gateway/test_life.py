@@ -25,10 +25,13 @@ from tests.support.gateway import (
 from tests.support.simulator import TEST_KEY, SimulatorHandle, running_simulator
 from tests.support.speech import silence, speech
 from tests.support.waiting import eventually
-from tests.unit.gateway.conftest import SCRIPT
+from tests.unit.gateway.conftest import MS_PER_CHARACTER, SCRIPT
 
 QUESTION = "What is the capital of France?"
-LONG_REPLY = {"chat": {"replies": [{"text": "It goes on and on for quite a while. " * 8, "token_ms": 20}]}}
+LONG_REPLY = {
+    "chat": {"replies": [{"text": "It goes on and on for quite a while. " * 8, "token_ms": 20}]},
+    "speech": {"ms_per_character": MS_PER_CHARACTER},
+}
 
 
 async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: SimulatorHandle, tmp_path: Path) -> None:
@@ -46,13 +49,15 @@ async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: Simula
 
 
 async def test_a_client_that_does_not_read_is_cut_off(mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mistral_voice.gateway.connection.Outbound", lambda write: Outbound(write, 200_000))
-    await mistral.put_script({"chat": {"replies": [{"text": "A very long reply indeed, to fill all buffers. " * 120}]}})
+    monkeypatch.setattr("mistral_voice.gateway.connection.Outbound", lambda write: Outbound(write, 2_000_000))
     async with running_gateway(mistral, tmp_path) as gateway, gateway.connect() as neighbour:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.base_url.rpartition(":")[2]), limit=1024)
         writer.write(handshake(gateway.token))
         assert b"101" in await reader.readline()
-        writer.write(masked_frame('{"type":"response.create"}'))
+        content = [{"type": "input_text", "text": "A very long message. " * 15_000}]
+        item = {"type": "message", "role": "user", "id": "long", "content": content}
+        writer.write(masked_frame(json.dumps({"type": "conversation.item.create", "item": item})))
+        writer.write(masked_frame('{"type":"conversation.item.retrieve","item_id":"long"}') * 60)
 
         async def it_is_cut_off() -> bool:
             return await gateway.metric("sessions_ended_total", reason="slow_consumer") == 1
@@ -69,7 +74,8 @@ def handshake(token: str) -> bytes:
 
 
 def masked_frame(text: str) -> bytes:
-    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text.encode()
+    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 127]) + len(text).to_bytes(8, "big")
+    return bytes([0x81]) + length + bytes(4) + text.encode()
 
 
 async def test_clients_and_mistral_are_spoken_to_over_tls(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
 
             await eventually(it_is_unready, "readiness to go")
             async with gateway.connect() as late:
-                await late.send("response.create")
+                await late.send("response.create", response={"output_modalities": ["text"]})
                 await late.until("response.done")
             assert (await gateway.get("/healthz", metrics=True))[0] == 200
 

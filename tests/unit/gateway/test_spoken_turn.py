@@ -11,6 +11,7 @@ from mistral_voice.simulator.scripted.tone import dominant_hz, tone_hz
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import clicks, noise, silence, speech
+from tests.unit.gateway.conftest import MS_PER_CHARACTER
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
@@ -86,7 +87,7 @@ async def test_the_caller_hears_the_words_that_were_written(gateway: GatewayHand
     assert segments == ["The capital of France is Paris,", "of course.", "It has two million people."]
     position = 0
     for text in segments:
-        length = int(len(text) * 0.06 * 24_000)
+        length = int(len(text) * MS_PER_CHARACTER * 24)
         heard = samples[position : position + length]
         assert dominant_hz(heard, 24_000) == pytest.approx(tone_hz(text), rel=0.03)
         position += length

@@ -11,6 +11,7 @@ from tests.support.gateway import GatewayHandle, RealtimeClient, replace_file, r
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import silence, speech
 from tests.support.waiting import eventually
+from tests.unit.gateway.conftest import MS_PER_CHARACTER
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
@@ -81,7 +82,7 @@ async def test_a_passing_trouble_is_not_even_noticed(
         response = await ask_aloud(client)
     assert response["status"] == "completed"
     assert response["output"][0]["content"][0]["transcript"] == ANSWER
-    assert len(client.spoken_audio()) == pytest.approx(48 * 60 * (len(ANSWER) - 2), rel=0.02)
+    assert len(client.spoken_audio()) == pytest.approx(48 * MS_PER_CHARACTER * (len(ANSWER) - 2), rel=0.02)
 
 
 @pytest.mark.parametrize("kind", ["hang", "stall"])
@@ -127,7 +128,7 @@ async def test_a_reply_cut_in_the_middle_keeps_what_was_said_and_is_not_said_aga
         assert ANSWER.startswith(part["content"][0]["transcript"])
         audio_before = len(client.spoken_audio())
         assert (await ask(client))["status"] == "completed"
-        assert len(client.spoken_audio()) - audio_before == pytest.approx(48 * 60 * (len(ANSWER) - 2), rel=0.02)
+        assert len(client.spoken_audio()) - audio_before == pytest.approx(48 * MS_PER_CHARACTER * (len(ANSWER) - 2), rel=0.02)
         messages = (await mistral.requests(endpoint="chat"))[-1]["body"]["messages"]
         assert messages[-2] == {"role": "assistant", "content": part["content"][0]["transcript"]}
 
@@ -178,7 +179,9 @@ async def test_a_rotated_key_is_used_at_once_by_a_session_that_runs_through(gate
 
 
 async def test_a_reply_in_the_making_outlives_the_rotation(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
-    await mistral.put_script({"chat": {"replies": [{"text": "It goes on and on. " * 10, "token_ms": 15}]}})
+    await mistral.put_script(
+        {"chat": {"replies": [{"text": "It goes on and on. " * 10, "token_ms": 15}]}, "speech": {"ms_per_character": MS_PER_CHARACTER}}
+    )
     async with gateway.connect() as client:
         await client.send("response.create")
         await client.until("response.output_audio.delta")

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 from mistral_voice.contract.gateway_config import GatewayConfig
 from mistral_voice.gateway.session.config import OutputModality, ServerVad, SessionConfig, SessionPatch, TurnDetection, merge
 from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.playout import LEAD_MS
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. You hear the caller and your answer is spoken aloud: answer briefly, in plain sentences, "
@@ -30,7 +31,7 @@ class SessionPolicy(Struct, frozen=True):
     """What a session may be. `models` and `voices` may be named beside OpenAI's names; `instructions` come before the client's.
 
     `beginning` is what sessions begin with instead of the integration's defaults, and `fixed` the settings that their clients can't change:
-    both come from a client secret.
+    both come from a client secret. `lead_ms` is how far ahead of its playback audio goes to the client.
     """
 
     model: str
@@ -42,6 +43,8 @@ class SessionPolicy(Struct, frozen=True):
     max_duration_ms: int
     transcription_model: str
     speech_model: str
+    resume_after_false_interruption: bool = True
+    lead_ms: float = LEAD_MS
     beginning: SessionConfig | None = None
     fixed: frozenset[str] = frozenset()
 
@@ -121,6 +124,7 @@ def policy_of(config: GatewayConfig) -> SessionPolicy:
         max_duration_ms=session.max_session_duration_seconds * 1000,
         transcription_model=config.upstream.transcription_model,
         speech_model=config.upstream.speech_model,
+        resume_after_false_interruption=policy.resume_after_false_interruption,
     )
 
 

@@ -26,6 +26,7 @@ class Replies:
         self._live: Reply | None = None
         self._owed_since_ms: float | None = None
         self._spoken: dict[str, tuple[SpokenSegment, ...]] = {}
+        self._plays_until_ms: float | None = None
         self.voice_is_fixed = False
 
     @property
@@ -136,6 +137,7 @@ class Replies:
         self.voice_is_fixed = self.voice_is_fixed or reply.has_audio
         if reply.is_done:
             self._live = None
+            self._plays_until_ms = None if reply.was_cancelled else reply.plays_until_ms
             if reply.item_id is not None and reply.spoken:
                 self._remember(reply.item_id, reply.spoken)
 
@@ -147,7 +149,7 @@ class Replies:
     def _begin(self, settings: ReplySettings, committed_ms: float | None) -> Reply:
         context = self._context
         self._owed_since_ms = None
-        self._live = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms)
+        self._live = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms, self._plays_until_ms)
         if settings.output is OutputModality.AUDIO:
             context.outbox.put(PrepareSpeech(settings.voice))
         self._live.announce()
@@ -186,6 +188,6 @@ class Replies:
             output=options.output or config.output,
             max_output_tokens=max_output_tokens,
             metadata=options.metadata,
-            lead_ms=None,
+            lead_ms=policy.lead_ms,
             audio_format=options.output_format or config.output_format,
         )

@@ -28,7 +28,7 @@ from mistral_voice.gateway.session.events import (
     TextDelta,
     TextDone,
 )
-from mistral_voice.gateway.session.heard import SpokenSegment
+from mistral_voice.gateway.session.heard import SpokenSegment, SpokenText
 from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.gateway.session.items import Item, ItemStatus, Message, Part, PartKind, Role
 from mistral_voice.gateway.session.outbox import Outbox
@@ -48,7 +48,7 @@ class ReplySettings(Struct, frozen=True):
     output: OutputModality
     max_output_tokens: int | None
     metadata: dict[str, str] | None
-    lead_ms: float | None
+    lead_ms: float
     audio_format: AudioFormat = AudioFormat.PCM
 
 
@@ -58,14 +58,11 @@ class _Phase(Enum):
     DONE = auto()
 
 
-class _Segment(Struct):
-    text: str
-    audio_bytes: int = 0
-    finished: bool = False
-
-
 class Reply:
-    """A live reply; its item joins the conversation with its first words. `turn_committed_ms`: when the turn it answers ended, if any."""
+    """A live reply; its item joins the conversation with its first words.
+
+    `turn_committed_ms`: when the turn it answers ended, if any. `heard_from_ms`: when the caller will have heard what came before it.
+    """
 
     def __init__(
         self,
@@ -74,6 +71,7 @@ class Reply:
         new_id: NewId,
         outbox: Outbox,
         turn_committed_ms: float | None,
+        heard_from_ms: float | None = None,
     ) -> None:
         self.id = new_id("resp")
         self.settings = settings
@@ -81,6 +79,7 @@ class Reply:
         self._new_id = new_id
         self._outbox = outbox
         self._phase = _Phase.WAITING
+        self._status = ResponseStatus.IN_PROGRESS
         self._item: Item | None = None
         self._answers: str | None = None
         self._text = ""
@@ -88,8 +87,8 @@ class Reply:
         self._reason: StopReason | None = None
         self._fault: Fault | None = None
         self._splitter = ClauseSplitter()
-        self._segments: list[_Segment] = []
-        self._playout = Playout(settings.lead_ms, settings.audio_format)
+        self._spoken = SpokenText(settings.audio_format)
+        self._playout = Playout(settings.lead_ms, heard_from_ms, settings.audio_format)
         self._usage = ResponseUsage()
         self._turn_committed_ms = turn_committed_ms
         self._asked_ms = 0.0
@@ -107,6 +106,11 @@ class Reply:
         return self._phase is _Phase.DONE
 
     @property
+    def was_cancelled(self) -> bool:
+        """Whether the reply was stopped before its end."""
+        return self._status is ResponseStatus.CANCELLED
+
+    @property
     def has_audio(self) -> bool:
         """Whether audio of this reply has gone to the client; its voice is fixed from then on."""
         return self._heard_audio
@@ -122,10 +126,14 @@ class Reply:
         return self._playout.deadline_ms
 
     @property
+    def plays_until_ms(self) -> float | None:
+        """When the caller will have heard all audio that was sent; None if nothing was."""
+        return self._playout.plays_until_ms
+
+    @property
     def spoken(self) -> tuple[SpokenSegment, ...]:
         """What was said, piece by piece."""
-        bytes_per_ms = self.settings.audio_format.bytes_per_ms
-        return tuple(SpokenSegment(segment.text, segment.audio_bytes / bytes_per_ms) for segment in self._segments)
+        return self._spoken.segments()
 
     def announce(self) -> None:
         """Tell the client that the reply begins."""
@@ -164,14 +172,14 @@ class Reply:
         if self.settings.output is OutputModality.AUDIO:
             for piece in self._splitter.finish():
                 self._speak(piece)
-            if self._segments:
+            if len(self._spoken):
                 self._outbox.put(FinishSpeech(self.id))
 
     def fail_text(self, fault: Fault) -> None:
         """The text broke off. What is being spoken is spoken to its end; the clause that was left incomplete never is."""
         if self._phase is not _Phase.GENERATING or self._text_ended is not None:
             return
-        if not self._segments:
+        if not len(self._spoken):
             self.fail(fault)
             return
         self._text_ended, self._fault = ResponseStatus.FAILED, fault
@@ -179,22 +187,21 @@ class Reply:
 
     def audio(self, segment: int, audio: bytes) -> None:
         """Audio of a segment came."""
-        if self._phase is _Phase.GENERATING and segment < len(self._segments) and audio:
+        if self._phase is _Phase.GENERATING and segment < len(self._spoken):
+            self._spoken.made(segment, len(audio))
             self._playout.push(segment, audio)
 
     def finish_segment(self, segment: int, audio_tokens: int) -> None:
         """All audio of a segment has come."""
-        if self._phase is not _Phase.GENERATING or segment >= len(self._segments) or self._segments[segment].finished:
-            return
-        self._segments[segment].finished = True
-        self._usage = structs.replace(self._usage, audio_tokens=self._usage.audio_tokens + audio_tokens)
+        if self._phase is _Phase.GENERATING and self._spoken.finish(segment):
+            self._usage = structs.replace(self._usage, audio_tokens=self._usage.audio_tokens + audio_tokens)
 
     def advance(self, now_ms: float) -> None:
         """Send the audio that is due, and end the reply if nothing is left to come."""
         if self._phase is not _Phase.GENERATING:
             return
         self._release(now_ms)
-        if self._text_ended is not None and self._playout.is_empty and all(segment.finished for segment in self._segments):
+        if self._text_ended is not None and self._playout.is_empty and self._spoken.is_finished:
             self._end(self._text_ended, reason=self._reason, fault=self._fault)
 
     def cancel(self, reason: StopReason | None) -> None:
@@ -223,10 +230,10 @@ class Reply:
         item = self._open_item(PartKind.OUTPUT_AUDIO)
         delta = f" {spoken}" if self._text else spoken
         self._text += delta
-        self._segments.append(_Segment(spoken))
+        self._spoken.add(spoken)
         self._outbox.put(
             TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta),
-            Speak(self.id, len(self._segments) - 1, spoken, self.settings.voice, self.settings.audio_format),
+            Speak(self.id, len(self._spoken) - 1, spoken, self.settings.voice, self.settings.audio_format),
         )
 
     def _release(self, now_ms: float) -> None:
@@ -237,7 +244,7 @@ class Reply:
             if not self._heard_audio:
                 self._heard_audio = True
                 self._measure_first_audio(now_ms)
-            self._segments[segment].audio_bytes += len(audio)
+            self._spoken.sent(segment, len(audio))
             self._outbox.put(AudioDelta(self.id, item.id, audio))
 
     def _measure_first_audio(self, now_ms: float) -> None:
@@ -257,7 +264,7 @@ class Reply:
         return self._item
 
     def _end(self, status: ResponseStatus, *, reason: StopReason | None = None, fault: Fault | None = None) -> None:
-        self._phase = _Phase.DONE
+        self._phase, self._status = _Phase.DONE, status
         if self._item is not None:
             whole = status is ResponseStatus.COMPLETED
             self._close_item(self._item, ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE)

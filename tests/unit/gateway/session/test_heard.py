@@ -4,8 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from mistral_voice.gateway.session.heard import SpokenSegment, heard_text
-from mistral_voice.gateway.session.playout import Playout
+from mistral_voice.gateway.session.heard import USUAL_MS_PER_CHARACTER, SpokenSegment, SpokenText, heard_text
 from tests.support.session import MS
 
 SEGMENTS = (SpokenSegment("One two three.", 1000), SpokenSegment("Four five.", 500))
@@ -25,21 +24,23 @@ def test_what_was_heard_is_a_beginning_of_what_was_said(pieces: list[tuple[str, 
     assert " ".join(segment.text for segment in segments if segment.text).startswith(heard_text(segments, heard_ms))
 
 
-def test_without_a_lead_audio_goes_out_at_once() -> None:
-    playout = Playout(None)
-    playout.push(0, MS * 5000)
-    assert playout.release(0) == [(0, MS * 5000)]
-    assert playout.is_empty
+def test_what_was_not_sent_was_not_heard() -> None:
+    said = (
+        SpokenSegment("The first sentence.", 1000, 1000),
+        SpokenSegment("The second one, a long one.", 500, 2000),
+        SpokenSegment("The third.", 0, 650),
+    )
+    assert heard_text(said, 1500) == "The first sentence. The"
 
 
-def test_with_a_lead_audio_goes_out_so_far_ahead_of_its_playback() -> None:
-    playout = Playout(800)
-    for _ in range(4):
-        playout.push(0, MS * 500)
-    assert len(playout.release(0)) == 2
-    assert playout.deadline_ms == 200
-    assert not playout.release(199)
-    assert len(playout.release(200)) == 1
-    assert playout.deadline_ms == 700
-    assert len(playout.release(700)) == 1
-    assert playout.deadline_ms is None
+def test_the_length_of_an_unfinished_piece_follows_from_the_finished_ones() -> None:
+    text = SpokenText()
+    for piece in ("Ten chars.", "Ten chars!"):
+        text.add(piece)
+    assert [segment.whole_ms for segment in text.segments()] == [10 * USUAL_MS_PER_CHARACTER] * 2
+    text.made(0, len(MS) * 1000)
+    assert text.finish(0)
+    assert not text.finish(0)
+    text.made(1, len(MS) * 100)
+    text.sent(1, len(MS) * 50)
+    assert text.segments()[1] == SpokenSegment("Ten chars!", 50, 1000)
