@@ -1,14 +1,15 @@
 """A session core in a test's hands, and a ledger that knows the protocol's rules."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from mistral_voice.gateway.session import commands, events
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.inputs import Input
-from mistral_voice.gateway.session.items import PartKind
+from mistral_voice.gateway.session.items import Item, Message
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
+from tests.support.response_ledger import ResponseLedger
 
 T = TypeVar("T")
 MS = bytes(48)
@@ -100,117 +101,56 @@ def names(outputs: Iterable[Output]) -> list[str]:
     return [type(output).__name__ for output in outputs if isinstance(output, events.Event)]
 
 
+def message(item: Item) -> Message:
+    """Return an item that has to be a message."""
+    assert isinstance(item, Message)
+    return item
+
+
 class Ledger:
     """Checks each output against the rules; `open_things` is what was begun and not yet ended."""
 
     def __init__(self) -> None:
-        self._seen_responses: set[str] = set()
+        self.responses = ResponseLedger()
         self._seen_items: set[str] = set()
         self._done_items: set[str] = set()
-        self._steps: Iterator[Any] | None = None
-        self._live: str | None = None
-        self._item: str | None = None
-        self._stage = 0
-        self._kind: PartKind | None = None
-        self._text = ""
         self._turns: dict[str, str] = {}
         self._speaking: str | None = None
         self._transcribed: set[str] = set()
-        self._replies: dict[str, int] = {}
-        self._dropped: set[str] = set()
         self.ended = False
 
     @property
     def live(self) -> str | None:
-        """The id of the live response."""
-        return self._live
+        """The id of the conversation's live response."""
+        return self.responses.live
 
     @property
     def open_things(self) -> list[str]:
         """What was begun and has not ended."""
-        live = [self._live] if self._live else []
-        return [*live, *(self._seen_items - self._done_items), *(turn for turn, state in self._turns.items() if state == "open")]
+        return [
+            *self.responses.open_responses,
+            *(self._seen_items - self._done_items),
+            *(turn for turn, state in self._turns.items() if state == "open"),
+        ]
 
     def enter(self, output: Output) -> None:
         """Check the next output."""
         assert not self.ended, f"{output} after the end"
+        self.responses.enter(output)
         check = getattr(self, f"_on_{type(output).__name__}", None)
         if check is not None:
             check(output)
 
-    def _on_ResponseCreated(self, event: events.ResponseCreated) -> None:
-        assert self._live is None, "two live responses"
-        assert event.response.id not in self._seen_responses
-        assert event.response.status == "in_progress"
-        assert not event.response.output
-        self._seen_responses.add(event.response.id)
-        self._live, self._stage, self._item, self._text, self._kind = event.response.id, 1, None, "", None
-
-    def _step(self, event: Any, *expected: int) -> None:
-        assert event.response_id == self._live, f"{event} is not of the live response {self._live}"
-        assert self._stage in expected, f"{event} at stage {self._stage}"
-
-    def _on_OutputItemAdded(self, event: events.OutputItemAdded) -> None:
-        self._step(event, 1)
-        self._item, self._stage = event.item.id, 2
-
     def _on_ItemAdded(self, event: events.ItemAdded) -> None:
         assert event.item.id not in self._seen_items, "an item was added twice"
+        assert event.item.id not in self.responses.items_out_of_band
         assert event.previous_item_id is None or event.previous_item_id in self._seen_items
         self._seen_items.add(event.item.id)
-        if event.item.id == self._item:
-            assert self._stage == 2
-            self._stage = 3
-
-    def _on_ContentPartAdded(self, event: events.ContentPartAdded) -> None:
-        self._step(event, 3)
-        assert event.item_id == self._item
-        self._kind, self._stage = event.kind, 4
-
-    def _on_TextDelta(self, event: events.TextDelta) -> None:
-        self._step(event, 4)
-        assert (event.item_id, event.kind) == (self._item, self._kind)
-        self._text += event.delta
-
-    def _on_AudioDelta(self, event: events.AudioDelta) -> None:
-        self._step(event, 4)
-        assert self._kind is PartKind.OUTPUT_AUDIO
-
-    def _on_AudioDone(self, event: events.AudioDone) -> None:
-        self._step(event, 4)
-        assert self._kind is PartKind.OUTPUT_AUDIO
-        self._stage = 5
-
-    def _on_TextDone(self, event: events.TextDone) -> None:
-        self._step(event, 5 if self._kind is PartKind.OUTPUT_AUDIO else 4)
-        assert event.text == self._text
-        self._stage = 6
-
-    def _on_ContentPartDone(self, event: events.ContentPartDone) -> None:
-        self._step(event, 6)
-        assert event.text == self._text
-        self._stage = 7
 
     def _on_ItemDone(self, event: events.ItemDone) -> None:
         assert event.item.id in self._seen_items
         assert event.item.id not in self._done_items, "an item was done twice"
         self._done_items.add(event.item.id)
-        if event.item.id == self._item:
-            assert self._stage == 7
-            self._stage = 8
-
-    def _on_OutputItemDone(self, event: events.OutputItemDone) -> None:
-        self._step(event, 8)
-        assert event.item.text == self._text
-        self._stage = 9
-
-    def _on_ResponseDone(self, event: events.ResponseDone) -> None:
-        assert event.response.id == self._live
-        assert self._stage in (1, 9), f"done at stage {self._stage}"
-        assert event.response.status != "in_progress"
-        assert event.response.usage is not None
-        assert [item.id for item in event.response.output] == ([self._item] if self._item else [])
-        self._live = self._item = None
 
     def _on_SpeechStarted(self, event: events.SpeechStarted) -> None:
         assert self._speaking is None
@@ -261,24 +201,6 @@ class Ledger:
         assert self._turns[command.item_id] in ("open", "finished")
         self._turns[command.item_id] = "dropped"
 
-    def _on_StartReply(self, command: commands.StartReply) -> None:
-        assert command.response_id == self._live
-        assert command.response_id not in self._replies
-        assert command.request.messages[-1].role == "user"
-        self._replies[command.response_id] = 0
-
-    def _on_Speak(self, command: commands.Speak) -> None:
-        assert command.response_id == self._live
-        assert command.segment == self._replies[command.response_id]
-        assert command.text.strip()
-        self._replies[command.response_id] += 1
-
-    def _on_DropReply(self, command: commands.DropReply) -> None:
-        assert command.response_id == self._live
-        assert command.response_id not in self._dropped
-        self._dropped.add(command.response_id)
-
     def _on_EndSession(self, _: commands.EndSession) -> None:
-        assert self._live is None, "the session ended with a live response"
         assert not self.open_things
         self.ended = True

@@ -4,12 +4,12 @@ Fields that are not named here are harmless and pass unread. What changes the me
 sentence.
 """
 
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from mistral_voice.gateway.protocol.items import WireItem, item_of
+from mistral_voice.gateway.protocol.items import WireItem, item_of, item_or_reference_of
 from mistral_voice.gateway.protocol.session_object import (
     WireFormat,
     WireSession,
@@ -19,11 +19,18 @@ from mistral_voice.gateway.protocol.session_object import (
     token_limit_of,
     voice_name_of,
 )
+from mistral_voice.gateway.protocol.tools import WireTool, WireToolChoice, choice_of, tools_of
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.items import Item
+from mistral_voice.mistral.stream.chat_request import OneTool, ToolMode
 
 MAX_ID_CHARACTERS = 512
 MAX_METADATA_PAIRS = 16
+MAX_INPUT_ITEMS = 500
+"""Items of a response's own input."""
+
+T = TypeVar("T")
 
 
 class BadEventError(Refused):
@@ -109,8 +116,10 @@ class WireResponse(Struct, frozen=True):
     audio: WireResponseAudio | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
     conversation: str | UnsetType | None = UNSET
-    input: list[Any] | UnsetType | None = UNSET
-    tools: list[Any] | UnsetType | None = UNSET
+    input: list[WireItem] | UnsetType | None = UNSET
+    tools: list[WireTool] | UnsetType | None = UNSET
+    tool_choice: str | WireToolChoice | UnsetType | None = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
 
 
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
@@ -211,17 +220,26 @@ def _input_of(event: AnyClientEvent) -> inputs.ClientInput:
             raise Refused("not_available", "`output_audio_buffer.clear` is for WebRTC; over a WebSocket, send `response.cancel`.", "type")
 
 
+def _given(value: T | UnsetType | None) -> T | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _own_input(items: list[WireItem] | None) -> tuple[Item | inputs.ItemReference, ...] | None:
+    if items is None:
+        return None
+    if len(items) > MAX_INPUT_ITEMS:
+        raise Refused("invalid_value", f"`input` may have at most {MAX_INPUT_ITEMS} items.", "response.input")
+    return tuple(item_or_reference_of(item, f"response.input[{index}]") for index, item in enumerate(items))
+
+
 def _options_of(response: WireResponse) -> inputs.ResponseOptions:
-    if response.conversation not in (UNSET, None, "auto"):
-        raise Refused("not_available", "Responses outside the conversation are not available yet.", "response.conversation")
-    if response.input not in (UNSET, None):
-        raise Refused("not_available", "A response's own `input` is not available yet; add items to the conversation.", "response.input")
-    if response.tools:
-        raise Refused("not_available", "Function calling is not available yet; leave `tools` out.", "response.tools")
+    if response.conversation not in (UNSET, None, "auto", "none"):
+        raise Refused("invalid_value", "It must be auto or none.", "response.conversation")
     metadata = response.metadata or None
     if metadata is not None and len(metadata) > MAX_METADATA_PAIRS:
         raise Refused("invalid_value", f"`metadata` may have at most {MAX_METADATA_PAIRS} pairs.", "response.metadata")
     output = response.audio.output if response.audio else UNSET
+    choice = choice_of(response.tool_choice, "response.tool_choice")
     return inputs.ResponseOptions(
         instructions=response.instructions or None,
         output=modality_of(response.output_modalities, "response.output_modalities") or None,
@@ -229,4 +247,9 @@ def _options_of(response: WireResponse) -> inputs.ResponseOptions:
         voice=(voice_name_of(output.voice, "response.audio.output.voice") if output else None) or None,
         output_format=(format_of(output.format, "response.audio.output.format") if output else None) or None,
         metadata=metadata,
+        tools=_given(tools_of(response.tools, "response.tools")),
+        tool_choice=choice if isinstance(choice, ToolMode | OneTool) else None,
+        parallel_tool_calls=_given(response.parallel_tool_calls),
+        input=_own_input(_given(response.input)),
+        out_of_band=response.conversation == "none",
     )

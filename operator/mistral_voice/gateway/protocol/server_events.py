@@ -118,11 +118,22 @@ def _response(event_type: str) -> Callable[[Any], dict[str, Any]]:
 
 
 def _output_item(event_type: str) -> Callable[[Any], dict[str, Any]]:
-    return lambda event: {"type": event_type, "response_id": event.response_id, "output_index": 0, "item": wire_item(event.item)}
+    return lambda event: {
+        "type": event_type,
+        "response_id": event.response_id,
+        "output_index": event.output_index,
+        "item": wire_item(event.item),
+    }
 
 
 def _in_part(event_type: str, event: Any) -> dict[str, Any]:
-    return {"type": event_type, "response_id": event.response_id, "item_id": event.item_id, "output_index": 0, "content_index": 0}
+    return {
+        "type": event_type,
+        "response_id": event.response_id,
+        "item_id": event.item_id,
+        "output_index": event.output_index,
+        "content_index": 0,
+    }
 
 
 def _part(event_type: str) -> Callable[[Any], dict[str, Any]]:
@@ -144,6 +155,24 @@ def _audio_delta(event: events.AudioDelta) -> dict[str, Any]:
 
 def _audio_done(event: events.AudioDone) -> dict[str, Any]:
     return _in_part("response.output_audio.done", event)
+
+
+def _in_call(event_type: str, event: Any) -> dict[str, Any]:
+    return {
+        "type": event_type,
+        "response_id": event.response_id,
+        "item_id": event.item_id,
+        "output_index": event.output_index,
+        "call_id": event.call_id,
+    }
+
+
+def _arguments_delta(event: events.ArgumentsDelta) -> dict[str, Any]:
+    return {**_in_call("response.function_call_arguments.delta", event), "delta": event.delta}
+
+
+def _arguments_done(event: events.ArgumentsDone) -> dict[str, Any]:
+    return {**_in_call("response.function_call_arguments.done", event), "name": event.name, "arguments": event.arguments}
 
 
 def _wire_part(kind: PartKind, text: str) -> dict[str, Any]:
@@ -229,4 +258,6 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {
     events.TextDone: _text_done,
     events.AudioDelta: _audio_delta,
     events.AudioDone: _audio_done,
+    events.ArgumentsDelta: _arguments_delta,
+    events.ArgumentsDone: _arguments_done,
 }

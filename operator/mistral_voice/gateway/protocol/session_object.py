@@ -4,6 +4,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from mistral_voice.gateway.protocol.tools import WireTool, WireToolChoice, choice_of, tools_of, wire_choice, wire_tools
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import (
     OutputModality,
@@ -76,7 +77,9 @@ class WireSession(Struct, frozen=True):
     output_modalities: list[str] | UnsetType | None = UNSET
     max_output_tokens: int | str | UnsetType | None = UNSET
     audio: WireAudio | UnsetType | None = UNSET
-    tools: list[Any] | UnsetType | None = UNSET
+    tools: list[WireTool] | UnsetType | None = UNSET
+    tool_choice: str | WireToolChoice | UnsetType | None = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
 
 
 def patch_of(session: WireSession) -> SessionPatch:
@@ -85,8 +88,6 @@ def patch_of(session: WireSession) -> SessionPatch:
         raise Refused("not_available", "Transcription sessions are not available yet; use `type: realtime`.", "session.type")
     if session.type not in (UNSET, None, "realtime"):
         raise Refused("invalid_value", "`type` must be realtime.", "session.type")
-    if session.tools:
-        raise Refused("not_available", "Function calling is not available yet; leave `tools` out.", "session.tools")
     audio = session.audio or WireAudio()
     hears, speaks = audio.input or WireInput(), audio.output or WireOutput()
     return SessionPatch(
@@ -99,6 +100,9 @@ def patch_of(session: WireSession) -> SessionPatch:
         transcription=_transcription_of(hears.transcription),
         input_format=format_of(hears.format, "session.audio.input.format"),
         output_format=format_of(speaks.format, "session.audio.output.format"),
+        tools=tools_of(session.tools, "session.tools"),
+        tool_choice=choice_of(session.tool_choice, "session.tool_choice"),
+        parallel_tool_calls=session.parallel_tool_calls,
     )
 
 
@@ -176,8 +180,9 @@ def wire_session(view: SessionView) -> dict[str, Any]:
         "instructions": config.instructions,
         "output_modalities": [config.output.value],
         "max_output_tokens": wire_token_limit(config.max_output_tokens),
-        "tools": [],
-        "tool_choice": "auto",
+        "tools": wire_tools(config.tools),
+        "tool_choice": wire_choice(config.tool_choice),
+        "parallel_tool_calls": config.parallel_tool_calls,
         "truncation": "auto",
         "prompt": None,
         "reasoning": None,

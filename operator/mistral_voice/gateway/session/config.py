@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
+from mistral_voice.mistral.stream.chat_request import ChatTool, ToolChoice, ToolMode
 
 T = TypeVar("T")
 Patched: TypeAlias = T | UnsetType | None
@@ -58,6 +59,9 @@ class SessionConfig(Struct, frozen=True):
     transcription: Transcription | None = None
     input_format: AudioFormat = AudioFormat.PCM
     output_format: AudioFormat = AudioFormat.PCM
+    tools: tuple[ChatTool, ...] = ()
+    tool_choice: ToolChoice = ToolMode.AUTO
+    parallel_tool_calls: bool = True
 
 
 class ServerVadPatch(Struct, frozen=True):
@@ -88,6 +92,9 @@ class SessionPatch(Struct, frozen=True):
     transcription: Patched[TranscriptionPatch] = UNSET
     input_format: Patched[AudioFormat] = UNSET
     output_format: Patched[AudioFormat] = UNSET
+    tools: Patched[tuple[ChatTool, ...]] = UNSET
+    tool_choice: Patched[ToolChoice] = UNSET
+    parallel_tool_calls: Patched[bool] = UNSET
 
 
 def patched(present: T, change: Patched[T], default: T) -> T:
@@ -112,6 +119,9 @@ def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) 
         transcription=_merge_transcription(present.transcription, patch.transcription),
         input_format=patched(present.input_format, patch.input_format, defaults.input_format),
         output_format=patched(present.output_format, patch.output_format, defaults.output_format),
+        tools=patched(present.tools, patch.tools, defaults.tools),
+        tool_choice=patched(present.tool_choice, patch.tool_choice, defaults.tool_choice),
+        parallel_tool_calls=patched(present.parallel_tool_calls, patch.parallel_tool_calls, defaults.parallel_tool_calls),
     )
 
 

@@ -1,12 +1,16 @@
 """The conversation: an ordered list of items with unique ids, bounded."""
 
+from msgspec import structs
+
 from mistral_voice.gateway.session.errors import Refused
-from mistral_voice.gateway.session.items import Item
+from mistral_voice.gateway.session.items import Item, Message
 
 MAX_ITEMS = 500
 """Items of one conversation; beyond it the oldest leave the context."""
 MAX_CHARACTERS = 400_000
 """Text of one conversation; beyond it the oldest items leave the context."""
+MAX_IMAGES = 4
+"""Pictures of one conversation; beyond it the oldest are forgotten, and their messages stay."""
 ROOT = "root"
 """As `previous_item_id`: insert at the beginning."""
 
@@ -74,7 +78,7 @@ class Conversation:
     def set_text(self, item_id: str, index: int, text: str) -> None:
         """Replace the text of one part, such as a transcript that became known."""
         item = self.get(item_id)
-        if item is not None:
+        if isinstance(item, Message):
             self.replace(item.with_text(index, text))
             self._evict()
 
@@ -85,6 +89,17 @@ class Conversation:
         raise Refused(code, f"There is no item with the id {item_id!r} in this conversation.", param)
 
     def _evict(self) -> None:
-        size = sum(len(item.text) for item in self._items)
+        size = sum(item.characters for item in self._items)
         while len(self._items) > 1 and (len(self._items) > MAX_ITEMS or size > MAX_CHARACTERS):
-            size -= len(self._items.pop(0).text)
+            size -= self._items.pop(0).characters
+        self._forget_images()
+
+    def _forget_images(self) -> None:
+        left = MAX_IMAGES
+        for position in range(len(self._items) - 1, -1, -1):
+            item = self._items[position]
+            if isinstance(item, Message) and item.images:
+                left -= len(item.images)
+                if left < 0:
+                    parts = tuple(structs.replace(part, image_url=None) if part.image_url else part for part in item.parts)
+                    self._items[position] = structs.replace(item, parts=parts)

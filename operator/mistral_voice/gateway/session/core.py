@@ -164,6 +164,7 @@ class Session:
             inputs.TranscriptDone: turns.transcript_done,
             inputs.TranscriptFailed: turns.transcript_failed,
             inputs.ReplyText: replies.reply_text,
+            inputs.ReplyCall: replies.reply_call,
             inputs.ReplyFinished: replies.reply_finished,
             inputs.ReplyFailed: replies.reply_failed,
             inputs.SpeechAudio: replies.speech_audio,

@@ -150,10 +150,10 @@ class ResponseUsage(Struct, frozen=True):
 
 
 class ResponseView(Struct, frozen=True):
-    """A response as its client sees it. `output` holds its items so far."""
+    """A response as its client sees it. `output` holds its items so far; `conversation_id` None: it is out of band."""
 
     id: str
-    conversation_id: str
+    conversation_id: str | None
     status: ResponseStatus
     modality: OutputModality
     voice: str
@@ -179,17 +179,19 @@ class ResponseDone(Struct, frozen=True):
 
 
 class OutputItemAdded(Struct, frozen=True):
-    """The reply's item begins."""
+    """An item of the reply begins. Items count from 0 in the order of their beginning."""
 
     response_id: str
     item: Item
+    output_index: int
 
 
 class OutputItemDone(Struct, frozen=True):
-    """The reply's item is complete, or as complete as it will be."""
+    """An item of the reply is complete, or as complete as it will be."""
 
     response_id: str
     item: Item
+    output_index: int
 
 
 class ContentPartAdded(Struct, frozen=True):
@@ -198,6 +200,7 @@ class ContentPartAdded(Struct, frozen=True):
     response_id: str
     item_id: str
     kind: PartKind
+    output_index: int
 
 
 class ContentPartDone(Struct, frozen=True):
@@ -207,6 +210,7 @@ class ContentPartDone(Struct, frozen=True):
     item_id: str
     kind: PartKind
     text: str
+    output_index: int
 
 
 class TextDelta(Struct, frozen=True):
@@ -216,6 +220,7 @@ class TextDelta(Struct, frozen=True):
     item_id: str
     kind: PartKind
     delta: str
+    output_index: int
 
 
 class TextDone(Struct, frozen=True):
@@ -225,6 +230,7 @@ class TextDone(Struct, frozen=True):
     item_id: str
     kind: PartKind
     text: str
+    output_index: int
 
 
 class AudioDelta(Struct, frozen=True, gc=False):
@@ -233,6 +239,7 @@ class AudioDelta(Struct, frozen=True, gc=False):
     response_id: str
     item_id: str
     audio: bytes
+    output_index: int
 
 
 class AudioDone(Struct, frozen=True):
@@ -240,6 +247,28 @@ class AudioDone(Struct, frozen=True):
 
     response_id: str
     item_id: str
+    output_index: int
+
+
+class ArgumentsDelta(Struct, frozen=True):
+    """More of a function call's arguments."""
+
+    response_id: str
+    item_id: str
+    call_id: str
+    delta: str
+    output_index: int
+
+
+class ArgumentsDone(Struct, frozen=True):
+    """The whole of a function call, or all that came of it."""
+
+    response_id: str
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+    output_index: int
 
 
 Event = (
@@ -268,4 +297,6 @@ Event = (
     | TextDone
     | AudioDelta
     | AudioDone
+    | ArgumentsDelta
+    | ArgumentsDone
 )

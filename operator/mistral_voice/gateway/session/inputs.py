@@ -10,6 +10,7 @@ from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import OutputModality, Patched, SessionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import Item
+from mistral_voice.mistral.stream.chat_request import ChatTool, ToolChoice
 
 
 class UpdateSession(Struct, frozen=True):
@@ -69,8 +70,17 @@ class TruncateItem(Struct, frozen=True):
     event_id: str | None = None
 
 
+class ItemReference(Struct, frozen=True):
+    """An item of the conversation, by its id."""
+
+    id: str
+
+
 class ResponseOptions(Struct, frozen=True):
-    """What one response does otherwise than the session. None or UNSET: as the session does."""
+    """What one response does otherwise than the session. None or UNSET: as the session does.
+
+    `input` takes the conversation's place as what the model reads. `out_of_band`: the conversation doesn't learn of the response.
+    """
 
     instructions: str | None = None
     output: OutputModality | None = None
@@ -78,6 +88,11 @@ class ResponseOptions(Struct, frozen=True):
     voice: str | None = None
     output_format: AudioFormat | None = None
     metadata: dict[str, str] | None = None
+    tools: tuple[ChatTool, ...] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    input: tuple[Item | ItemReference, ...] | None = None
+    out_of_band: bool = False
 
 
 class CreateResponse(Struct, frozen=True):
@@ -150,8 +165,17 @@ class ReplyText(Struct, frozen=True):
     text: str
 
 
+class ReplyCall(Struct, frozen=True):
+    """More of a function call of the reply. Calls count from 0 as they begin; `name` comes with the first piece of each."""
+
+    response_id: str
+    call: int
+    name: str
+    arguments: str
+
+
 class ReplyFinished(Struct, frozen=True):
-    """The reply's text is complete. `finish_reason` is the upstream's word: stop, length, error, content_filter."""
+    """The reply is written. `finish_reason` is the upstream's word: stop, tool_calls, length, error, content_filter."""
 
     response_id: str
     finish_reason: str
@@ -217,6 +241,7 @@ Input = (
     | TranscriptDone
     | TranscriptFailed
     | ReplyText
+    | ReplyCall
     | ReplyFinished
     | ReplyFailed
     | SpeechAudio

@@ -7,7 +7,7 @@ from mistral_voice.gateway.session.context import Context
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.events import ItemAdded, ItemDeleted, ItemDone, ItemRetrieved, ItemTruncated
 from mistral_voice.gateway.session.heard import heard_text
-from mistral_voice.gateway.session.items import PartKind, Role
+from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, PartKind, Role, is_system
 from mistral_voice.gateway.session.replies import Replies
 
 OVERSHOOT_MS = 100
@@ -24,16 +24,25 @@ class ItemRequests:
     def create(self, event: inputs.CreateItem) -> None:
         """Add the client's item."""
         # A system message would speak beside fixed instructions.
-        self._context.policy.refuse_if_fixed("instructions", changed=event.item.role is Role.SYSTEM, param="item.role")
+        self._context.policy.refuse_if_fixed("instructions", changed=is_system(event.item), param="item.role")
         conversation = self._context.conversation
-        item = event.item if event.item.id else structs.replace(event.item, id=self._context.new_id("item"))
+        item = self._named(event.item)
         conversation.add(item, event.after)
+        if isinstance(item, FunctionOutput):
+            self._replies.result_came()
         previous = conversation.previous_of(item.id)
         self._context.outbox.put(ItemAdded(item, previous), ItemDone(item, previous))
 
+    def _named(self, item: Item) -> Item:
+        if not item.id:
+            item = structs.replace(item, id=self._context.new_id("item"))
+        if isinstance(item, FunctionCall) and not item.call_id:
+            item = structs.replace(item, call_id=self._context.new_id("call"))
+        return item
+
     def delete(self, event: inputs.DeleteItem) -> None:
         """Delete an item."""
-        if event.item_id == self._replies.live_item_id:
+        if event.item_id in self._replies.live_item_ids:
             raise Refused("item_delete_invalid_item_id", "The item is part of the active response; cancel that first.", "item_id")
         self._context.conversation.remove(event.item_id)
         self._context.outbox.put(ItemDeleted(event.item_id))
@@ -50,7 +59,7 @@ class ItemRequests:
         item = self._context.conversation.get(event.item_id)
         spoken = self._replies.spoken(event.item_id)
         if (
-            item is None
+            not isinstance(item, Message)
             or item.role is not Role.ASSISTANT
             or not item.parts
             or item.parts[0].kind is not PartKind.OUTPUT_AUDIO

@@ -1,4 +1,4 @@
-"""The items of a conversation."""
+"""The items of a conversation: messages, function calls and their results."""
 
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ class PartKind(StrEnum):
 
     INPUT_TEXT = "input_text"
     INPUT_AUDIO = "input_audio"
+    INPUT_IMAGE = "input_image"
     OUTPUT_TEXT = "output_text"
     OUTPUT_AUDIO = "output_audio"
 
@@ -36,10 +37,14 @@ class ItemStatus(StrEnum):
 
 
 class Part(Struct, frozen=True):
-    """A part of a message. `text` None: an audio part whose transcript is not (yet) known. The audio itself is not kept."""
+    """A part of a message. `text` None: an audio part whose transcript is not (yet) known. The audio itself is not kept.
+
+    `image_url` is a picture as a data URI, kept for the model alone.
+    """
 
     kind: PartKind
     text: str | None = None
+    image_url: str | None = None
 
 
 class Message(Struct, frozen=True):
@@ -55,10 +60,54 @@ class Message(Struct, frozen=True):
         """All that the message says, in words."""
         return "\n".join(part.text for part in self.parts if part.text)
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The pictures that the message shows, as data URIs."""
+        return tuple(part.image_url for part in self.parts if part.image_url)
+
+    @property
+    def characters(self) -> int:
+        """How much text the item brings into the context."""
+        return len(self.text)
+
     def with_text(self, index: int, text: str | None) -> "Message":
         """Return the message with the text of one part replaced."""
         part = structs.replace(self.parts[index], text=text)
         return structs.replace(self, parts=(*self.parts[:index], part, *self.parts[index + 1 :]))
 
 
-Item = Message
+class FunctionCall(Struct, frozen=True):
+    """The assistant asks the client to run a function. `arguments` is JSON text; an incomplete call was cut off in the middle."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ItemStatus = ItemStatus.COMPLETED
+
+    @property
+    def characters(self) -> int:
+        """How much text the item brings into the context."""
+        return len(self.name) + len(self.arguments)
+
+
+class FunctionOutput(Struct, frozen=True):
+    """What a function has returned to the call of this `call_id`."""
+
+    id: str
+    call_id: str
+    output: str
+    status: ItemStatus = ItemStatus.COMPLETED
+
+    @property
+    def characters(self) -> int:
+        """How much text the item brings into the context."""
+        return len(self.output)
+
+
+Item = Message | FunctionCall | FunctionOutput
+
+
+def is_system(item: Item) -> bool:
+    """Whether an item speaks to the model as instructions do."""
+    return isinstance(item, Message) and item.role is Role.SYSTEM

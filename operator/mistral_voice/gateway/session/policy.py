@@ -10,6 +10,7 @@ from mistral_voice.contract.gateway_config import GatewayConfig
 from mistral_voice.gateway.session.config import OutputModality, ServerVad, SessionConfig, SessionPatch, TurnDetection, merge
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.playout import LEAD_MS
+from mistral_voice.mistral.stream.chat_request import OneTool
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. You hear the caller and your answer is spoken aloud: answer briefly, in plain sentences, "
@@ -133,6 +134,7 @@ def _check(config: SessionConfig) -> None:
         raise Refused("invalid_value", '`max_output_tokens` must be a number from 1 to 4096, or "inf".', "session.max_output_tokens")
     if len(config.instructions) > MAX_INSTRUCTIONS:
         raise Refused("invalid_value", f"`instructions` may have at most {MAX_INSTRUCTIONS} characters.", "session.instructions")
+    _check_tools(config)
     vad = config.turn_detection
     if vad is None:
         return
@@ -141,9 +143,23 @@ def _check(config: SessionConfig) -> None:
             raise Refused("invalid_value", f"`{field}` must be from {low} to {high}.", f"session.audio.input.turn_detection.{field}")
 
 
+def _check_tools(config: SessionConfig) -> None:
+    names = {tool.name for tool in config.tools}
+    if len(config.tools) > MAX_TOOLS or sum(len(bytes(tool.parameters)) for tool in config.tools) > MAX_TOOL_BYTES:
+        raise Refused("invalid_value", f"At most {MAX_TOOLS} tools, with {MAX_TOOL_BYTES} bytes of schemas.", "session.tools")
+    if len(names) < len(config.tools):
+        raise Refused("invalid_value", "Two tools have the same name.", "session.tools")
+    if isinstance(config.tool_choice, OneTool) and config.tool_choice.name not in names:
+        raise Refused("invalid_value", f"There is no tool {config.tool_choice.name!r} to choose.", "session.tool_choice")
+
+
 def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names))
 
 
 MAX_INSTRUCTIONS = 100_000
 """Characters of a client's instructions."""
+MAX_TOOLS = 128
+"""Functions that a session may offer to the model."""
+MAX_TOOL_BYTES = 256 * 1024
+"""Schemas of all of them."""

@@ -2,9 +2,8 @@
 
 from enum import Enum, auto
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import DropReply, FinishSpeech, Measured, Speak, Stage, StartReply
 from mistral_voice.gateway.session.config import OutputModality
 from mistral_voice.gateway.session.context import NewId
@@ -15,10 +14,6 @@ from mistral_voice.gateway.session.events import (
     AudioDone,
     ContentPartAdded,
     ContentPartDone,
-    ItemAdded,
-    ItemDone,
-    OutputItemAdded,
-    OutputItemDone,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
@@ -30,26 +25,16 @@ from mistral_voice.gateway.session.events import (
 )
 from mistral_voice.gateway.session.heard import SpokenSegment, SpokenText
 from mistral_voice.gateway.session.inputs import Usage
-from mistral_voice.gateway.session.items import Item, ItemStatus, Message, Part, PartKind, Role
+from mistral_voice.gateway.session.items import ItemStatus, Message, Part, PartKind, Role
 from mistral_voice.gateway.session.outbox import Outbox
+from mistral_voice.gateway.session.output_items import OutputItems
 from mistral_voice.gateway.session.playout import Playout
+from mistral_voice.gateway.session.reply_calls import ReplyCalls
+from mistral_voice.gateway.session.reply_plan import ReplySettings
 from mistral_voice.gateway.text.clauses import ClauseSplitter
 from mistral_voice.gateway.text.speakable import speakable
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 from mistral_voice.mistral.stream.errors import FaultKind
-
-
-class ReplySettings(Struct, frozen=True):
-    """How a reply is made: the session's settings with the response's own on top."""
-
-    model: str
-    voice: str
-    system: str
-    output: OutputModality
-    max_output_tokens: int | None
-    metadata: dict[str, str] | None
-    lead_ms: float
-    audio_format: AudioFormat = AudioFormat.PCM
 
 
 class _Phase(Enum):
@@ -67,7 +52,7 @@ class Reply:
     def __init__(
         self,
         settings: ReplySettings,
-        conversation: Conversation,
+        conversation: Conversation | None,
         new_id: NewId,
         outbox: Outbox,
         turn_committed_ms: float | None,
@@ -75,13 +60,15 @@ class Reply:
     ) -> None:
         self.id = new_id("resp")
         self.settings = settings
-        self._conversation = conversation
+        self._conversation_id = conversation.id if conversation else None
         self._new_id = new_id
         self._outbox = outbox
         self._phase = _Phase.WAITING
         self._status = ResponseStatus.IN_PROGRESS
-        self._item: Item | None = None
-        self._answers: str | None = None
+        self._output = OutputItems(self.id, conversation, outbox)
+        self._calls = ReplyCalls(self.id, self._output, new_id, outbox)
+        self._item: Message | None = None
+        self._index = 0
         self._text = ""
         self._text_ended: ResponseStatus | None = None
         self._reason: StopReason | None = None
@@ -117,8 +104,13 @@ class Reply:
 
     @property
     def item_id(self) -> str | None:
-        """The id of the reply's item, once it has one."""
+        """The id of the reply's message, once it has one."""
         return self._item.id if self._item else None
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of the reply's message and calls so far."""
+        return self._output.ids
 
     @property
     def deadline_ms(self) -> float | None:
@@ -142,7 +134,7 @@ class Reply:
     def generate(self, request: ChatRequest, now_ms: float) -> None:
         """The conversation is complete; have the reply written."""
         self._phase = _Phase.GENERATING
-        self._answers = self._conversation.last_id
+        self._output.place()
         self._asked_ms = now_ms
         self._outbox.put(StartReply(self.id, request))
 
@@ -150,14 +142,21 @@ class Reply:
         """More text came from the model."""
         if self._phase is not _Phase.GENERATING or self._text_ended is not None or not text:
             return
-        if self._first_text_ms is None:
-            self._first_text_ms = now_ms
-            self._outbox.put(Measured(Stage.FIRST_TOKEN, now_ms - self._asked_ms))
+        self._measure_first_token(now_ms)
         if self.settings.output is OutputModality.TEXT:
             self._write(text)
             return
         for piece in self._splitter.push(text):
             self._speak(piece)
+
+    def call(self, number: int, name: str, arguments: str, now_ms: float) -> None:
+        """More of a function call came from the model. What was written before it is spoken at once."""
+        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+            return
+        self._measure_first_token(now_ms)
+        for piece in self._splitter.finish():
+            self._speak(piece)
+        self._calls.push(number, name, arguments)
 
     def finish_text(self, finish_reason: str, usage: Usage | None) -> None:
         """The model has said all it had to say."""
@@ -169,6 +168,7 @@ class Reply:
             self.fail_text(Fault(FaultKind.UNAVAILABLE, "Mistral broke the reply off with an error of its own."))
             return
         self._text_ended, self._reason = _ENDINGS.get(finish_reason, (ResponseStatus.COMPLETED, None))
+        self._calls.end(whole=self._text_ended is ResponseStatus.COMPLETED)
         if self.settings.output is OutputModality.AUDIO:
             for piece in self._splitter.finish():
                 self._speak(piece)
@@ -183,6 +183,7 @@ class Reply:
             self.fail(fault)
             return
         self._text_ended, self._fault = ResponseStatus.FAILED, fault
+        self._calls.end(whole=False)
         self._outbox.put(FinishSpeech(self.id))
 
     def audio(self, segment: int, audio: bytes) -> None:
@@ -221,7 +222,7 @@ class Reply:
     def _write(self, text: str) -> None:
         item = self._open_item(PartKind.OUTPUT_TEXT)
         self._text += text
-        self._outbox.put(TextDelta(self.id, item.id, PartKind.OUTPUT_TEXT, text))
+        self._outbox.put(TextDelta(self.id, item.id, PartKind.OUTPUT_TEXT, text, self._index))
 
     def _speak(self, piece: str) -> None:
         spoken = speakable(piece)
@@ -232,7 +233,7 @@ class Reply:
         self._text += delta
         self._spoken.add(spoken)
         self._outbox.put(
-            TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta),
+            TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta, self._index),
             Speak(self.id, len(self._spoken) - 1, spoken, self.settings.voice, self.settings.audio_format),
         )
 
@@ -245,7 +246,12 @@ class Reply:
                 self._heard_audio = True
                 self._measure_first_audio(now_ms)
             self._spoken.sent(segment, len(audio))
-            self._outbox.put(AudioDelta(self.id, item.id, audio))
+            self._outbox.put(AudioDelta(self.id, item.id, audio, self._index))
+
+    def _measure_first_token(self, now_ms: float) -> None:
+        if self._first_text_ms is None:
+            self._first_text_ms = now_ms
+            self._outbox.put(Measured(Stage.FIRST_TOKEN, now_ms - self._asked_ms))
 
     def _measure_first_audio(self, now_ms: float) -> None:
         if self._first_text_ms is not None:
@@ -253,35 +259,30 @@ class Reply:
         if self._turn_committed_ms is not None:
             self._outbox.put(Measured(Stage.TOTAL, now_ms - self._turn_committed_ms))
 
-    def _open_item(self, kind: PartKind) -> Item:
+    def _open_item(self, kind: PartKind) -> Message:
         if self._item is not None:
             return self._item
         empty = Message(self._new_id("item"), Role.ASSISTANT, (), ItemStatus.IN_PROGRESS)
         self._item = structs.replace(empty, parts=(Part(kind, ""),))
-        self._conversation.add_reply(self._item, self._answers)
-        previous = self._conversation.previous_of(empty.id)
-        self._outbox.put(OutputItemAdded(self.id, empty), ItemAdded(empty, previous), ContentPartAdded(self.id, empty.id, kind))
+        self._index = self._output.begin(self._item)
+        self._outbox.put(ContentPartAdded(self.id, empty.id, kind, self._index))
         return self._item
 
     def _end(self, status: ResponseStatus, *, reason: StopReason | None = None, fault: Fault | None = None) -> None:
         self._phase, self._status = _Phase.DONE, status
+        self._calls.end(whole=False)
         if self._item is not None:
             whole = status is ResponseStatus.COMPLETED
             self._close_item(self._item, ItemStatus.COMPLETED if whole else ItemStatus.INCOMPLETE)
         self._outbox.put(ResponseDone(self._view(status, reason, fault, self._usage)))
 
-    def _close_item(self, item: Item, status: ItemStatus) -> None:
-        kind = item.parts[0].kind
+    def _close_item(self, item: Message, status: ItemStatus) -> None:
+        kind, index = item.parts[0].kind, self._index
         self._item = item = structs.replace(item.with_text(0, self._text), status=status)
-        self._conversation.replace(item)
         if kind is PartKind.OUTPUT_AUDIO:
-            self._outbox.put(AudioDone(self.id, item.id))
-        self._outbox.put(
-            TextDone(self.id, item.id, kind, self._text),
-            ContentPartDone(self.id, item.id, kind, self._text),
-            ItemDone(item, self._conversation.previous_of(item.id)),
-            OutputItemDone(self.id, item),
-        )
+            self._outbox.put(AudioDone(self.id, item.id, index))
+        self._outbox.put(TextDone(self.id, item.id, kind, self._text, index), ContentPartDone(self.id, item.id, kind, self._text, index))
+        self._output.end(index, item)
 
     def _view(
         self,
@@ -292,14 +293,14 @@ class Reply:
     ) -> ResponseView:
         return ResponseView(
             id=self.id,
-            conversation_id=self._conversation.id,
+            conversation_id=self._conversation_id,
             status=status,
             modality=self.settings.output,
             voice=self.settings.voice,
             max_output_tokens=self.settings.max_output_tokens,
             metadata=self.settings.metadata,
             audio_format=self.settings.audio_format,
-            output=(self._item,) if self._item and status is not ResponseStatus.IN_PROGRESS else (),
+            output=self._output.items,
             reason=reason,
             fault=fault,
             usage=usage,

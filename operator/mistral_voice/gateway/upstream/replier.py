@@ -3,9 +3,9 @@
 import asyncio
 from contextlib import aclosing
 
-from mistral_voice.gateway.session.inputs import ReplyFailed, ReplyFinished, ReplyText, Usage
+from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, ReplyFinished, ReplyText, Usage
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, fault_of
-from mistral_voice.mistral.stream.chat import ChatText, ChatUsage, stream_chat
+from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatPiece, ChatText, ChatUsage, stream_chat
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import StreamError
@@ -41,10 +41,7 @@ class Replier:
                 async with aclosing(stream_chat(self._client, request)) as answer:
                     async for piece in answer:
                         began = True
-                        if isinstance(piece, ChatText):
-                            self._emit(ReplyText(response_id, piece.text))
-                        else:
-                            self._emit(ReplyFinished(response_id, piece.finish_reason, _usage(piece.usage)))
+                        self._emit(_input_of(response_id, piece))
             except StreamError as error:
                 self._observer.failed("chat", error)
                 if began or attempt == ATTEMPTS or not error.is_transient:
@@ -53,6 +50,16 @@ class Replier:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+
+def _input_of(response_id: str, piece: ChatPiece) -> Input:
+    match piece:
+        case ChatText(text=text):
+            return ReplyText(response_id, text)
+        case ChatCallPiece(number=number, name=name, arguments=arguments):
+            return ReplyCall(response_id, number, name, arguments)
+        case _:
+            return ReplyFinished(response_id, piece.finish_reason, _usage(piece.usage))
 
 
 def _usage(usage: ChatUsage | None) -> Usage | None:

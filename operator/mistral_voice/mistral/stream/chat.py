@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from mistral_voice.mistral.stream.chat_request import ChatMessage, ChatRequest
+from mistral_voice.mistral.stream.chat_request import ChatMessage, ChatRequest, ChatTool, OneTool, ToolChoice
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.mistral.stream.sse import data_of_events
@@ -30,6 +30,14 @@ class ChatText(Struct, frozen=True):
     text: str
 
 
+class ChatCallPiece(Struct, frozen=True):
+    """More of a function call. Calls count from 0 in the order of their beginning; `name` comes whole with the first piece of each."""
+
+    number: int
+    name: str
+    arguments: str
+
+
 class ChatEnd(Struct, frozen=True):
     """The answer is complete. `finish_reason` is Mistral's word: stop, length, error, tool_calls."""
 
@@ -37,16 +45,13 @@ class ChatEnd(Struct, frozen=True):
     usage: ChatUsage | None
 
 
-async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatText | ChatEnd, None]:
+ChatPiece = ChatText | ChatCallPiece | ChatEnd
+
+
+async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
     """Yield the answer as it is written; the last is always a ChatEnd. Raises StreamError, also if the stream breaks off in the middle."""
-    body = _encoder.encode(
-        _Body(
-            model=request.model,
-            messages=request.messages,
-            prompt_cache_key=request.cache_key,
-            max_tokens=request.max_tokens or msgspec.UNSET,
-        )
-    )
+    body = _encoder.encode(_body(request))
+    calls = _Calls()
     finish_reason: str | None = None
     usage: ChatUsage | None = None
     async with client.post(PATH, body, _WHAT) as answer, aclosing(data_of_events(answer)) as events:
@@ -58,21 +63,88 @@ async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenera
                 raise StreamError(FaultKind.UNAVAILABLE, f"{_WHAT} failed: Mistral broke it off with an error.")
             usage = _usage(chunk.usage) or usage
             for choice in chunk.choices:
-                if choice.delta is not None and (text := _text(choice.delta.content)):
-                    yield ChatText(text)
+                if choice.delta is not None:
+                    if text := _text(choice.delta.content):
+                        yield ChatText(text)
+                    for piece in choice.delta.tool_calls or ():
+                        yield calls.piece(piece)
                 finish_reason = choice.finish_reason or finish_reason
     if finish_reason is None:
         raise StreamError(FaultKind.DISCONNECTED, f"{_WHAT} failed: Mistral cut it off in the middle.")
     yield ChatEnd(finish_reason, usage)
 
 
-class _Body(Struct, frozen=True):
+class _Calls:
+    """Tells the calls of an answer apart. A piece belongs to the call of its id; without one, to the newest call of its index."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._by_index: dict[int, int] = {}
+        self._count = 0
+
+    def piece(self, piece: "_CallDelta") -> ChatCallPiece:
+        """Return what a delta brings."""
+        call_id = "" if piece.id in (None, "null") else str(piece.id)
+        number = self._by_id.get(call_id) if call_id else self._by_index.get(piece.index or 0)
+        begins = number is None
+        if number is None:
+            number = self._count
+            self._count += 1
+            self._by_index[piece.index or 0] = number
+        if call_id:
+            self._by_id[call_id] = number
+        arguments = piece.function.arguments
+        text = _encoder.encode(arguments).decode() if isinstance(arguments, dict) else arguments or ""
+        return ChatCallPiece(number, (piece.function.name or "") if begins else "", text)
+
+
+class _Body(Struct, frozen=True, omit_defaults=True):
     model: str
-    messages: tuple[ChatMessage, ...]
+    messages: list[dict[str, Any]]
     prompt_cache_key: str
-    stream: bool = True
-    reasoning_effort: Literal["none"] = "none"
-    max_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    stream: bool
+    reasoning_effort: Literal["none"]
+    max_tokens: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+
+
+def _body(request: ChatRequest) -> _Body:
+    tools = request.tools
+    return _Body(
+        model=request.model,
+        messages=[_wire_message(message) for message in request.messages],
+        prompt_cache_key=request.cache_key,
+        stream=True,
+        reasoning_effort="none",
+        max_tokens=request.max_tokens,
+        tools=[_wire_tool(tool) for tool in tools.tools] or None,
+        tool_choice=_wire_choice(tools.choice) if tools.tools else None,
+        parallel_tool_calls=tools.parallel if tools.tools else None,
+    )
+
+
+def _wire_message(message: ChatMessage) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        texts = [{"type": "text", "text": message.content}] if message.content else []
+        wire["content"] = [*texts, *({"type": "image_url", "image_url": image} for image in message.images)]
+    if message.calls:
+        wire["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in message.calls
+        ]
+    if message.call_id is not None:
+        wire["tool_call_id"] = message.call_id
+    return wire
+
+
+def _wire_tool(tool: ChatTool) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}}
+
+
+def _wire_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, OneTool) else choice.value
 
 
 class _Content(Struct, frozen=True):
@@ -80,8 +152,20 @@ class _Content(Struct, frozen=True):
     text: Any = None
 
 
+class _FunctionDelta(Struct, frozen=True):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _CallDelta(Struct, frozen=True):
+    function: _FunctionDelta = _FunctionDelta()
+    id: str | None = None
+    index: int | None = None
+
+
 class _Delta(Struct, frozen=True):
     content: str | list[_Content] | None = None
+    tool_calls: list[_CallDelta] | None = None
 
 
 class _Choice(Struct, frozen=True):

@@ -3,17 +3,21 @@
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.config import OutputModality, ServerVadPatch, SessionPatch, TranscriptionPatch
 from mistral_voice.gateway.session.errors import Fault
-from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
+from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, Part, PartKind, Role
+from mistral_voice.mistral.stream.chat_request import ChatTool
 from mistral_voice.mistral.stream.errors import FaultKind
 from tests.support.session import MS, Desk, a_policy
 
 _FAULT = Fault(FaultKind.UNAVAILABLE, "It broke.")
+TOOL = ChatTool("f", "", msgspec.Raw(b"{}"))
+CALL_AND_RESULT = (FunctionCall("a", "call_a", "f", "{}"), FunctionOutput("b", "call_a", "42"))
 _TEXTS = st.sampled_from(["", " ", "Hello", "Hello there, my good friend. ", "One. Two! Three? ", "🙂 ", "**", "no end in sight "])
 
 
@@ -45,14 +49,31 @@ class Conversations(RuleBasedStateMachine):
     def client_clears(self) -> None:
         self.desk.give(inputs.ClearAudio())
 
-    @rule(text_only=st.booleans())
-    def client_asks(self, text_only: bool) -> None:
-        self.desk.give(inputs.CreateResponse(inputs.ResponseOptions(output=OutputModality.TEXT if text_only else None)))
+    def _item_ids(self) -> list[str]:
+        return [event.item.id for event in self.desk.all(events.ItemAdded)] or ["nobody"]
+
+    @rule(data=st.data(), text_only=st.booleans(), out_of_band=st.booleans(), tools=st.sampled_from([None, (), (TOOL,)]))
+    def client_asks(self, data: st.DataObject, text_only: bool, out_of_band: bool, tools: tuple[ChatTool, ...] | None) -> None:
+        own = (*CALL_AND_RESULT, inputs.ItemReference(data.draw(st.sampled_from(self._item_ids()))))
+        options = inputs.ResponseOptions(
+            output=OutputModality.TEXT if text_only else None,
+            out_of_band=out_of_band,
+            tools=tools,
+            input=data.draw(st.sampled_from([None, None, (), own])),
+        )
+        self.desk.give(inputs.CreateResponse(options))
 
     @precondition(lambda self: self.desk.ledger.live or self.desk.now_ms > 3_000)
-    @rule()
-    def client_cancels(self) -> None:
-        self.desk.give(inputs.CancelResponse())
+    @rule(data=st.data())
+    def client_cancels(self, data: st.DataObject) -> None:
+        self.desk.give(inputs.CancelResponse(data.draw(st.sampled_from([None, self._responses()[-1]]))))
+
+    @rule(data=st.data(), after=st.sampled_from([None, "root"]))
+    def client_adds_a_call_or_a_result(self, data: st.DataObject, after: str | None) -> None:
+        calls = [event.call_id for event in self.desk.all(events.ArgumentsDone)] or ["call"]
+        call_id = data.draw(st.sampled_from(calls))
+        items: list[Item] = [FunctionOutput("", call_id, "42"), FunctionOutput("", call_id, ""), FunctionCall("", "", "f", "{")]
+        self.desk.give(inputs.CreateItem(data.draw(st.sampled_from(items)), after))
 
     @rule(data=st.data(), item_id=st.sampled_from(["", "mine"]), after=st.sampled_from([None, "root", "mine", "nobody"]))
     def client_adds_an_item(self, data: st.DataObject, item_id: str, after: str | None) -> None:
@@ -62,8 +83,7 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(data=st.data(), end_ms=st.sampled_from([0, 50, 10_000]))
     def client_handles_items(self, data: st.DataObject, end_ms: int) -> None:
-        known = [event.item.id for event in self.desk.all(events.ItemAdded)] or ["nobody"]
-        item_id = data.draw(st.sampled_from(known))
+        item_id = data.draw(st.sampled_from(self._item_ids()))
         choices: list[inputs.ClientInput] = [
             inputs.DeleteItem(item_id),
             inputs.RetrieveItem(item_id),
@@ -118,6 +138,8 @@ class Conversations(RuleBasedStateMachine):
         choices: list[Any] = [
             inputs.ReplyText(response_id, text),
             inputs.ReplyText(response_id, text),
+            inputs.ReplyCall(response_id, 0, "f", text),
+            inputs.ReplyCall(response_id, 1, "g", '{"a": 1}'),
             inputs.ReplyFinished(response_id, reason, inputs.Usage(1, 0, 1)),
             inputs.ReplyFailed(response_id, _FAULT),
         ]
@@ -151,6 +173,19 @@ class Conversations(RuleBasedStateMachine):
             desk.give(inputs.SpeechFinished(live, command.segment))
         if segments > 1:
             desk.give(inputs.ReplyFinished(live, "stop"))
+
+    @rule(text=_TEXTS, calls=st.integers(1, 2), answered=st.booleans())
+    def a_reply_calls_functions(self, text: str, calls: int, answered: bool) -> None:
+        live = self.desk.ledger.live
+        if live is None:
+            return
+        self.desk.give(inputs.ReplyText(live, text))
+        for number in range(calls):
+            self.desk.give(inputs.ReplyCall(live, number, "f", '{"a": 1}'))
+        self.desk.give(inputs.ReplyFinished(live, "tool_calls", inputs.Usage(1, 0, 1)))
+        if answered:
+            call_ids = [event.call_id for event in self.desk.all(events.ArgumentsDone) if event.response_id == live]
+            self.desk.give(*(inputs.CreateItem(FunctionOutput("", call_id, "42")) for call_id in call_ids), inputs.CreateResponse())
 
     @rule(segments=st.integers(0, 2))
     def something_goes_well(self, segments: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import SessionPatch
-from tests.support.session import MS, Desk, a_policy, only
+from tests.support.session import MS, Desk, a_policy, message, only
 
 TELEPHONE_MS = bytes(8)
 """A millisecond of µ-law or A-law."""
@@ -78,6 +78,6 @@ def test_a_reply_keeps_the_format_in_which_it_began() -> None:
     item_id = desk.last(events.OutputItemAdded).item.id
     desk.give(inputs.TruncateItem(item_id, 0, 500))
     desk.give(inputs.RetrieveItem(item_id))
-    assert desk.last(events.ItemRetrieved).item.text == "Here is a sentence that is long enough."
+    assert message(desk.last(events.ItemRetrieved).item).text == "Here is a sentence that is long enough."
     desk.give(inputs.CreateResponse(inputs.ResponseOptions(output_format=AudioFormat.PCMU)))
     assert desk.last(events.ResponseCreated).response.audio_format is AudioFormat.PCMU

@@ -10,7 +10,7 @@ from mistral_voice.gateway.session.events import ResponseStatus, StopReason
 from mistral_voice.gateway.session.input_audio import TRANSCRIPT_DEADLINE_MS, TRANSCRIPT_QUIET_MS
 from mistral_voice.gateway.session.items import ItemStatus, Message, Part, PartKind, Role
 from mistral_voice.mistral.stream.errors import FaultKind
-from tests.support.session import MS, Desk, a_policy, names, only
+from tests.support.session import MS, Desk, a_policy, message, names, only
 
 FAULT = Fault(FaultKind.UNAVAILABLE, "Mistral is not available at the moment (503).")
 
@@ -67,7 +67,7 @@ def test_a_spoken_turn_has_its_events_in_the_protocols_order() -> None:
     done = desk.last(events.ResponseDone).response
     assert done.status is ResponseStatus.COMPLETED
     assert done.usage == events.ResponseUsage(inputs.Usage(30, 10, 8), 25)
-    assert done.output[0].text == "Good day."
+    assert message(done.output[0]).text == "Good day."
 
 
 def spoken_turn_of(desk: Desk) -> str:
@@ -305,7 +305,7 @@ def test_a_text_reply_needs_no_speech() -> None:
     assert [delta.delta for delta in desk.all(events.TextDelta)] == ["**Bold** ", "words"]
     assert not desk.all(commands.PrepareSpeech)
     done = desk.last(events.ResponseDone).response
-    assert done.output[0].parts == (Part(PartKind.OUTPUT_TEXT, "**Bold** words"),)
+    assert message(done.output[0]).parts == (Part(PartKind.OUTPUT_TEXT, "**Bold** words"),)
     assert done.metadata == {"a": "b"}
 
 
@@ -335,9 +335,9 @@ def test_a_reply_that_breaks_off_keeps_what_was_said() -> None:
     desk.give(inputs.SpeechAudio(response_id, 0, MS * 500), inputs.SpeechFinished(response_id, 0))
     done = desk.last(events.ResponseDone).response
     assert (done.status, done.fault) == (ResponseStatus.FAILED, FAULT)
-    assert done.output[0].text == "The first sentence is here."
+    assert message(done.output[0]).text == "The first sentence is here."
     desk.give(inputs.CreateResponse())
-    assert [message.content for message in desk.last(commands.StartReply).request.messages][1] == "The first sentence is here."
+    assert [message.content for message in desk.last(commands.StartReply).request.messages][2] == "The first sentence is here."
 
 
 def test_a_reply_without_words_is_complete_and_empty() -> None:
@@ -371,7 +371,7 @@ def test_a_truncated_item_keeps_only_what_was_heard() -> None:
     desk.give(inputs.TruncateItem(item_id, 0, 750))
     assert desk.last(events.ItemTruncated).audio_end_ms == 750
     desk.give(inputs.RetrieveItem(item_id))
-    assert desk.last(events.ItemRetrieved).item.text == "The capital of France is Paris. It is a very"
+    assert message(desk.last(events.ItemRetrieved).item).text == "The capital of France is Paris. It is a very"
 
 
 @pytest.mark.parametrize(("end_ms", "accepted"), [(0, True), (500, True), (600, True), (601, False), (-1, False)])
