@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import trustme
 import yaml
 
 from tests.cluster.binaries import Binaries
@@ -19,6 +20,8 @@ RELEASE = "voice"
 NAMESPACE = "voice-system"
 NAME = "voice-mistral-voice-operator"
 """What the chart calls its objects in this release."""
+
+CA_BUNDLE = trustme.CA().cert_pem.bytes().decode()
 
 EVERYTHING: Mapping[str, Any] = {
     "metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "gatewayPodMonitor": {"enabled": True}},
@@ -37,7 +40,7 @@ EVERYTHING: Mapping[str, Any] = {
         {
             "name": "inside",
             "url": "https://mistral.example.com:8443",
-            "caBundle": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "caBundle": CA_BUNDLE,
             "egress": [{"cidr": "10.1.0.0/16", "ports": [8443]}, {"cidr": "fd00::/8"}],
         },
     ],

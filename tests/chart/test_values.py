@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mistral_voice.controller.settings import PRIVATE_NETWORKS, OperatorFile, read_file
-from tests.chart.rendering import CHART, EVERYTHING, NAME, NARROW, Helm, RenderingFailed, one
+from tests.chart.rendering import CA_BUNDLE, CHART, EVERYTHING, NAME, NARROW, Helm, RenderingFailed, one
 
 
 def refusal(helm: Helm, values: dict[str, Any]) -> str:
@@ -119,7 +119,7 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
     assert (settings.workers, settings.probe.max_concurrent, settings.log_level) == (7, 5, "debug")
     assert settings.network_policy.monitoring_namespace_selector == {"matchExpressions": [{"key": "team", "operator": "Exists"}]}
     inside = settings.endpoints[1]
-    assert inside.ca_bundle == "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    assert inside.ca_bundle == CA_BUNDLE
     assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", (443,))]
 
 

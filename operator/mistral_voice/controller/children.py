@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from mistral_voice.contract import names
 from mistral_voice.controller.build import Child, Desired
+from mistral_voice.controller.build.deployment import template_hash
 from mistral_voice.controller.build.token_secret import TOKEN_KEY, rotation, token_secret
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.input import Input, Refusal, TakenName, TokenState
@@ -82,8 +83,11 @@ class Children:
 
     async def _foreseen(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
         # A Deployment that the API server won't take must not leave a changed ConfigMap behind: a pod that restarts would read it.
+        # The template has the configuration's hash in it, so with the same template there is nothing to foresee.
         present = _present(visit, child.resource) if child.resource == DEPLOYMENT else None
-        return None if present is None else await self._applier.refusal(child.resource, child.body, owner, present)
+        if not isinstance(present, ObservedWorkload) or present.template_hash == template_hash(child):
+            return None
+        return await self._applier.refusal(child.resource, child.body, owner, present)
 
     async def _ensure(self, visit: Visit, child: Child, owner: Owner) -> Outcome | None:
         if child.resource == SECRET:

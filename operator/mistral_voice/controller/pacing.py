@@ -1,7 +1,7 @@
 """Which roll-outs wait for their turn: those that nobody asked for by changing the integration."""
 
 from mistral_voice.controller.build import Desired
-from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
+from mistral_voice.controller.build.deployment import template_hash
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
 from mistral_voice.kube.resources import DEPLOYMENT
@@ -18,7 +18,7 @@ def needs_turn(known: Input, desired: Desired) -> bool:
         return False
     if known.previous.observed_generation != known.generation or not resolved_once(known):
         return False
-    wanted = next((child.body for child in desired.objects if child.resource == DEPLOYMENT), None)
+    wanted = next((child for child in desired.objects if child.resource == DEPLOYMENT), None)
     if not deployment.template_hash or wanted is None:
         return False
-    return bool(deployment.template_hash != wanted["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION])
+    return deployment.template_hash != template_hash(wanted)

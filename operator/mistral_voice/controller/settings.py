@@ -2,8 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,6 +61,16 @@ class Endpoint(_Model):
             raise ValueError("an endpoint's url is https://HOST[:PORT], without path, query or credentials")
         return value.rstrip("/")
 
+    @field_validator("ca_bundle")
+    @classmethod
+    def _certificates(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cadata=value)
+            except (ssl.SSLError, TypeError, ValueError):
+                raise ValueError("caBundle holds no certificates: it is PEM, in ASCII characters only, comments included") from None
+        return value
+
 
 class NetworkPolicySettings(_Model):
     """What the gateways' NetworkPolicy says. `monitoring_namespace_selector` is a label selector of namespaces that may scrape metrics."""
@@ -66,6 +78,15 @@ class NetworkPolicySettings(_Model):
     enabled: bool = True
     blocked_cidrs: tuple[Network, ...] = Field(default=PRIVATE_NETWORKS, validate_default=True)
     monitoring_namespace_selector: dict[str, Any] = Field(default_factory=dict)
+
+    def blocked(self, version: int) -> Sequence[str]:
+        """Return the blocked ranges of one IP version, in their order as text."""
+        return self._blocked[version]
+
+    @cached_property
+    def _blocked(self) -> Mapping[int, Sequence[str]]:
+        # Every visit asks for them, and an address's text takes its time.
+        return {version: sorted(str(network) for network in self.blocked_cidrs if network.version == version) for version in (4, 6)}
 
 
 class LeaderElection(_Model):

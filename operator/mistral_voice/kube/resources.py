@@ -1,12 +1,12 @@
 """The API resources that the operator deals with: group, version, plural and kind, and their paths."""
 
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+
+class Resource(Struct, frozen=True):
     """One kind of object as the API server serves it.
 
     `sensitive` kinds carry credentials: what the API server says about them may quote a value, so it never gets into an error's text.

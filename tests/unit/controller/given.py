@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import trustme
+
 from mistral_voice.contract.v1alpha1.integration import parse_spec
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.vocabulary import SecretErrorCode
@@ -73,4 +75,4 @@ def known(**changes: Any) -> Input:
     return replace(well, **changes)
 
 
-ENDPOINT_WITH_CA = Endpoint(name="default", url="https://mistral.example", ca_bundle="-----BEGIN CERTIFICATE-----\n")
+ENDPOINT_WITH_CA = Endpoint(name="default", url="https://mistral.example", ca_bundle=trustme.CA().cert_pem.bytes().decode())

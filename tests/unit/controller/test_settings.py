@@ -27,6 +27,8 @@ def test_an_image_is_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         ("image: x\nendpoints: [{name: a, url: 'http://mistral'}]", "an endpoint's url is https://HOST[:PORT]"),
         ("image: x\nendpoints: [{name: a, url: 'https://user:pw@mistral'}]", "an endpoint's url is https://HOST[:PORT]"),
         ("image: x\nendpoints: [{name: a, url: 'https://one'}, {name: a, url: 'https://two'}]", "two endpoints have the same name"),
+        ("image: x\nendpoints: [{name: a, url: 'https://one', caBundle: nonsense}]", "caBundle holds no certificates"),
+        ("image: x\nendpoints: [{name: a, url: 'https://one', caBundle: 'ä -----BEGIN CERTIFICATE-----'}]", "in ASCII characters only"),
         ("image: x\nnetworkPolicy: {blockedCidrs: [10.0.0.1/8]}", "networkPolicy.blockedCidrs.0"),
         ("image: x\nworkers: 0", "workers: Input should be greater than or equal to 1"),
     ],

@@ -44,6 +44,11 @@ def deployment(known: Input) -> Child:
     return made
 
 
+def template_hash(deployment: Child) -> str:
+    """Return the hash of a built Deployment's pod template: another one makes other pods."""
+    return str(deployment.body["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION])
+
+
 def wanted_replicas(known: Input) -> int | None:
     """Return the number of pods to apply, or None where an autoscaler holds the field.
 

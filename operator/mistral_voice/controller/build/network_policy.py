@@ -6,12 +6,12 @@ from typing import Any, Final
 from mistral_voice.contract import names
 from mistral_voice.controller.build.common import Child, child, selector_labels
 from mistral_voice.controller.input import Input
-from mistral_voice.controller.settings import EgressRule, Network
+from mistral_voice.controller.settings import EgressRule
 from mistral_voice.kube.resources import NETWORK_POLICY
 
 _DNS_PORT: Final = 53
 _HTTPS_PORT: Final = 443
-_EVERYWHERE: Final = {4: "0.0.0.0/0", 6: "::/0"}
+_EVERYWHERE: Final = ((4, "0.0.0.0/0"), (6, "::/0"))
 
 
 def network_policy(known: Input) -> Child:
@@ -31,19 +31,18 @@ def network_policy(known: Input) -> Child:
         ],
         "egress": [
             {"ports": [{"protocol": "UDP", "port": _DNS_PORT}, _tcp(_DNS_PORT)]},
-            {"to": _everywhere_but(settings.blocked_cidrs), "ports": [_tcp(_HTTPS_PORT)]},
+            {
+                "to": [_everywhere_but(everywhere, settings.blocked(version)) for version, everywhere in _EVERYWHERE],
+                "ports": [_tcp(_HTTPS_PORT)],
+            },
             *(_egress(rule) for rule in (endpoint.egress if endpoint is not None else ())),
         ],
     }
     return child(NETWORK_POLICY, known, spec=spec)
 
 
-def _everywhere_but(blocked: Sequence[Network]) -> list[dict[str, Any]]:
-    peers = []
-    for version, everywhere in _EVERYWHERE.items():
-        excepted = sorted(str(network) for network in blocked if network.version == version)
-        peers.append({"ipBlock": {"cidr": everywhere, **({"except": excepted} if excepted else {})}})
-    return peers
+def _everywhere_but(everywhere: str, blocked: Sequence[str]) -> dict[str, Any]:
+    return {"ipBlock": {"cidr": everywhere, **({"except": list(blocked)} if blocked else {})}}
 
 
 def _egress(rule: EgressRule) -> dict[str, Any]:

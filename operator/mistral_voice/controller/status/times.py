@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 def wire_time(time: datetime) -> str:
     """Return a time in RFC 3339, UTC, to the second."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def to_the_hour(time: datetime) -> datetime:
