@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from mistral_voice.controller.health.thresholds import Verdict
-from mistral_voice.controller.input import Input
+from mistral_voice.controller.input import Input, UnresolvedCredential
 from mistral_voice.controller.metrics import IntegrationFigures
 from mistral_voice.controller.reasons import ConditionType
 
 
 def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
-    """Return the series of one integration. A check whose outcome is not known yet has none."""
+    """Return the series of one integration. A check that has not told yet, or has no key, has none."""
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     health = known.health
     ready = conditions.get(ConditionType.READY, {})
-    failed = health.verdict is Verdict.UNHEALTHY and health.code is not None
+    told = health.verdict is not Verdict.UNKNOWN and not isinstance(known.credential, UnresolvedCredential)
+    failed = told and health.verdict is Verdict.UNHEALTHY and health.code is not None
     return IntegrationFigures(
         namespace=known.namespace,
         integration=known.name,
@@ -22,7 +23,7 @@ def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
         model=known.spec.config.model if known.spec is not None else "",
         ready=ready.get("status") == "True",
         ready_reason="" if ready.get("status") == "True" else ready.get("reason", ""),
-        probe_success=None if health.verdict is Verdict.UNKNOWN else health.verdict is Verdict.HEALTHY,
+        probe_success=health.verdict is Verdict.HEALTHY if told else None,
         probe_reason=health.code.value if failed and health.code is not None else "",
         probe_duration_seconds=health.last.latency_ms / 1000 if health.last is not None else None,
         probe_last_success_timestamp_seconds=health.last_success_at.timestamp() if health.last_success_at is not None else None,

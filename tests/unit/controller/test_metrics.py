@@ -1,6 +1,10 @@
 from prometheus_client.parser import text_string_to_metric_families
 
+from mistral_voice.controller.check import check
+from mistral_voice.controller.figures import figures_of
 from mistral_voice.controller.metrics import IntegrationFigures, IntegrationSeries
+from mistral_voice.controller.status import derive
+from tests.unit.controller.given import MISSING, known
 
 
 def samples(series: IntegrationSeries) -> dict[tuple[str, str, str], float]:
@@ -30,6 +34,11 @@ def test_what_is_not_known_yet_has_no_series() -> None:
     series.set(IntegrationFigures("team", "support", "byok", "m", True, "", True, "", 0.1, 1.0))
     series.set(IntegrationFigures("team", "support", "byok", "m", True))
     assert {name for name, _, _ in samples(series)} == {"mistral_voice_integration_info", "mistral_voice_integration_ready"}
+
+
+def test_a_check_of_a_key_that_is_gone_counts_for_nothing() -> None:
+    gone = known(credential=MISSING)
+    assert figures_of(gone, derive(gone, check(gone))).probe_success is None
 
 
 def test_the_series_of_a_deleted_integration_go_with_it() -> None:
