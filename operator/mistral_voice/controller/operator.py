@@ -102,6 +102,7 @@ class Operator:
     elector: LeaderElector
     reconciler: Reconciler
     checks: HealthChecks
+    leading: asyncio.Event
 
     @classmethod
     async def assembled(cls, settings: Settings, redactor: Redactor, access: Access, stack: AsyncExitStack) -> "Operator":
@@ -136,19 +137,25 @@ class Operator:
         )
         writer = client.fenced(elector) if file.leader_election.enabled else client
         store, memories, fields = IntegrationStore(), Memories(), FieldSets()
+        leading = asyncio.Event()
+
+        def enqueue(key: ObjectKey, *, low: bool = False) -> None:
+            # A follower only keeps its records current; when it comes to lead, it visits all.
+            if leading.is_set():
+                queue.add(key, low=low)
 
         def child_changed(child: Observed, deleted: bool) -> None:  # noqa: ARG001 - the callback's shape
             # A name that a former integration's child gives free is what its namesake waits for.
             key = store.key_of(child.owner_uid) or ObjectKey(child.namespace, child.owner_name)
             if store.get(key) is not None:
-                queue.add(key)
+                enqueue(key)
 
         reader, selector = Reader(fields, MARKS), f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
         watches = Watches(
             Watch(client, kind, reader, child_changed, label_selector=selector, namespaces=file.watch_namespaces or None)
             for kind in CHILD_KINDS
         )
-        stream = IntegrationStream(client, store, queue.add, file.watch_namespaces)
+        stream = IntegrationStream(client, store, enqueue, file.watch_namespaces)
         recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=count_event)
         probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent, observe=count_probe))
         checks = HealthChecks(probes, queue.add, _now, random.random, redactor)
@@ -166,7 +173,7 @@ class Operator:
             now=_now,
         )
         operator = cls(
-            settings, access, metrics, queue_metrics, series, store, queue, watches, stream, recorder, elector, reconciler, checks
+            settings, access, metrics, queue_metrics, series, store, queue, watches, stream, recorder, elector, reconciler, checks, leading
         )
         metrics.max_workers.set(file.workers)
         app = health_app(registry, operator.not_ready_because, further_series=operator.further_series)
@@ -240,6 +247,8 @@ class Operator:
         await self.stream.synced.wait()
         await self.watches.synced()
         _log.info("This replica leads.", extra={"integrations": len(self.store)})
+        self.leading.set()
+        self.reconciler.rollouts.resume(key for key in self.store if self.store.rolls_out(key))
         for key in self.store:
             self.queue.add(key, low=True)
         await self.queue.run(self.reconciler.reconcile)

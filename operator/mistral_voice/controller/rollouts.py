@@ -1,14 +1,15 @@
 """Paces roll-outs that only an upgrade of the operator causes: at most N gateways at once are replaced, the others wait for their turn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
 from mistral_voice.controller.build import Desired, without_rollout
 from mistral_voice.controller.gather import Visit
+from mistral_voice.controller.input import DeploymentState
 from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.controller.pacing import needs_turn
-from mistral_voice.controller.rollout import rolled_out
+from mistral_voice.controller.rollout import out_of_time, rolled_out
 from mistral_voice.kube.objects import ObjectKey
 
 
@@ -22,11 +23,15 @@ class Rollouts:
         self._under_way: set[ObjectKey] = set()
         self._waiting: dict[ObjectKey, None] = {}
 
+    def resume(self, keys: Iterable[ObjectKey]) -> None:
+        """Count the roll-outs that an earlier process began and left under way, before any turn is given."""
+        self._under_way.update(keys)
+
     def considered(self, visit: Visit, desired: Desired) -> tuple[Visit, Desired]:
         """Return the visit with the facts saying whether this roll-out may begin now, and what of the desired may be applied now."""
         key, known = visit.key, visit.known
         needed = needs_turn(known, desired)
-        if key in self._under_way and known.deployment is not None and rolled_out(known.deployment) and not needed:
+        if key in self._under_way and not needed and _over(known.deployment):
             self._under_way.discard(key)
             self._call_the_next()
         if not needed:
@@ -55,3 +60,8 @@ class Rollouts:
         # Whoever was called and needs its turn no longer, or is gone, calls the next again: no turn is lost.
         for following in islice(self._waiting, max(0, self._pace - len(self._under_way))):
             self._enqueue(following)
+
+
+def _over(deployment: DeploymentState | None) -> bool:
+    # One that Kubernetes gave up gives its turn back, or a few broken gateways would hold up all others for ever. Its former pods serve on.
+    return deployment is not None and (rolled_out(deployment) or out_of_time(deployment))

@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from mistral_voice.controller.reasons import Reason
 from mistral_voice.kube.objects import KubeObject, ObjectKey, is_later, key_of
+
+_ROLLING_OUT = Reason.ROLLING_OUT.value.encode()
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -85,6 +88,14 @@ class IntegrationStore:
     def key_of(self, uid: str) -> ObjectKey | None:
         """Return the key of the integration with this UID."""
         return self._keys.get(uid)
+
+    def rolls_out(self, key: ObjectKey) -> bool:
+        """Tell whether status says that the integration's gateway is rolling out."""
+        stored = self._by_key.get(key)
+        if stored is None or _ROLLING_OUT not in stored.body:
+            return False
+        conditions = (stored.decoded().get("status") or {}).get("conditions") or ()
+        return any(condition.get("reason") == Reason.ROLLING_OUT for condition in conditions)
 
     def __iter__(self) -> Iterator[ObjectKey]:
         return iter(tuple(self._by_key))

@@ -7,7 +7,7 @@ After a relist kopf doesn't tell of objects that were deleted in the gap: a swee
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import kopf
@@ -26,6 +26,13 @@ _CRD_POLL_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
+class OnChange(Protocol):
+    """Told of a key whose meaning changed; `low` where that is no news, but a list that names what was there before."""
+
+    def __call__(self, key: ObjectKey, *, low: bool = False) -> None:
+        """Take note of the key."""
+
+
 class StreamEnded(KubeError):
     """The watch of the integrations ended although nobody stopped it."""
 
@@ -37,7 +44,7 @@ class IntegrationStream:
         self,
         client: Client,
         store: IntegrationStore,
-        on_change: Callable[[ObjectKey], None],
+        on_change: OnChange,
         namespaces: Sequence[str] = (),
     ) -> None:
         self._client = client
@@ -114,7 +121,7 @@ class IntegrationStream:
             self._store.remove(key, metadata["uid"])
             self._on_change(key)
         elif self._store.put(body):
-            self._on_change(key)
+            self._on_change(key, low=event_type is None)
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from mistral_voice.controller.build import build
 from mistral_voice.controller.check import check
 from mistral_voice.controller.gather import Visit
-from mistral_voice.controller.input import Input
+from mistral_voice.controller.input import DeploymentCondition, DeploymentState, Input
 from mistral_voice.controller.memory import Memory
 from mistral_voice.controller.metrics import OperatorMetrics
 from mistral_voice.controller.rollouts import Rollouts
@@ -29,12 +29,28 @@ class Turns:
         visit = Visit(key, {}, "1", Memory(state.uid), state, {}, None, None)
         return self._rollouts.considered(visit, build(state, check(state)))[0].known.rollout_allowed
 
+    def resume(self, *keys: ObjectKey) -> None:
+        self._rollouts.resume(keys)
+
     def forget(self, key: ObjectKey) -> None:
         self._rollouts.forget(key)
 
 
+def standing(state: Input) -> DeploymentState:
+    assert state.deployment is not None
+    return state.deployment
+
+
 OUTDATED = replace(settled(), operator=NEW_IMAGE)
 THROUGH = settled()
+GIVEN_UP = replace(
+    THROUGH,
+    deployment=replace(
+        standing(THROUGH),
+        ready_replicas=0,
+        conditions=(DeploymentCondition("Progressing", "False", "ProgressDeadlineExceeded", "It has timed out progressing."),),
+    ),
+)
 
 
 def test_no_more_go_at_once_than_the_pace_and_each_end_calls_the_next() -> None:
@@ -61,3 +77,20 @@ def test_a_turn_that_is_needed_no_longer_passes_to_the_next() -> None:
     turns.visit(B, replace(OUTDATED, generation=2))
     turns.forget(C)
     assert turns.called == [B, C, D]
+
+
+def test_a_roll_out_that_kubernetes_gave_up_gives_its_turn_back() -> None:
+    turns = Turns(pace=1)
+    for key in (A, B):
+        turns.visit(key, OUTDATED)
+    turns.visit(A, GIVEN_UP)
+    assert turns.called == [B]
+    assert turns.visit(B, OUTDATED)
+
+
+def test_roll_outs_that_a_former_leader_left_under_way_count() -> None:
+    turns = Turns(pace=2)
+    turns.resume(A, B)
+    assert not turns.visit(C, OUTDATED)
+    turns.visit(A, THROUGH)
+    assert turns.called == [C]

@@ -94,3 +94,11 @@ def test_field_managers_are_not_kept() -> None:
     stored = store.get(KEY)
     assert stored is not None
     assert "managedFields" not in stored.decoded()["metadata"]
+
+
+def test_it_tells_whose_status_says_that_a_roll_out_is_under_way() -> None:
+    store = IntegrationStore()
+    store.put(integration(status={"conditions": [{"type": "Reconciling", "status": "True", "reason": "RollingOut"}]}))
+    assert store.rolls_out(KEY)
+    store.put(integration(version="2", status={"issues": [{"message": "RollingOut"}]}))
+    assert not store.rolls_out(KEY)
