@@ -77,7 +77,9 @@ async def _connect(http: aiohttp.ClientSession, url: URL, settings: Settings) ->
         try:
             context = ssl.create_default_context(cafile=settings.ca_file)
         except OSError as error:
-            raise TalkUsageError(f"The CA file {settings.ca_file} can't be used: {error}.") from None
+            raise TalkUsageError(
+                f"The CA file {settings.ca_file} can't be used: {error.strerror or 'it holds no PEM certificate'}."
+            ) from None
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await http.ws_connect(
@@ -124,7 +126,13 @@ def _settings(argv: Sequence[str]) -> Settings:
     parser.add_argument("--url", required=True, help="address of the integration, such as ws://127.0.0.1:8080/v1/realtime")
     parser.add_argument("--token-file", type=Path, help="file that holds the integration's token")
     parser.add_argument("--token-env", default=_TOKEN_VARIABLE, metavar="VAR", help=f"variable that holds it (default: {_TOKEN_VARIABLE})")
-    parser.add_argument("--in", dest="question_file", type=Path, metavar="WAV", help="the spoken question, a 16-bit WAV file")
+    parser.add_argument(
+        "--in",
+        dest="question_file",
+        type=Path,
+        metavar="WAV",
+        help="the spoken question, a 16-bit WAV file (such as `espeak-ng -w` or a phone's recorder makes)",
+    )
     parser.add_argument("--text", default="", help="ask in writing instead")
     parser.add_argument("--out", dest="reply_file", type=Path, metavar="WAV", help="where to write the spoken reply")
     parser.add_argument("--push-to-talk", action="store_true", help="end the turn by a commit instead of by voice detection")
@@ -166,8 +174,10 @@ def _token(file: Path | None, variable: str) -> Secret:
     else:
         try:
             value = file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TalkUsageError(f"The token file {file} can't be read: {error}.") from None
+        except OSError as error:
+            raise TalkUsageError(f"The token file {file} can't be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise TalkUsageError(f"The token file {file} is not text; is it the right file?") from None
         where = f"{file} is empty"
     value = value.strip()
     if not value:

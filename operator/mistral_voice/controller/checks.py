@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.controller.gather import Visit
@@ -19,12 +19,14 @@ from mistral_voice.runtime.redaction import Redactor
 
 PATIENCE_SECONDS = 1.0
 """How long a visit waits for its check; a slower one enqueues the integration when it is done."""
+AFTER_BREAKING_SECONDS = 60.0
+"""How long until a check is tried again that broke by an error of ours."""
 
 _log = logging.getLogger(__name__)
 
 
 class HealthChecks:
-    """Starts due checks and keeps their results in the integrations' memories. Use it as a context manager: it owns its tasks."""
+    """Starts due checks and keeps their results in the integrations' memories. It owns its tasks: `close` it."""
 
     def __init__(
         self,
@@ -69,8 +71,9 @@ class HealthChecks:
             await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
             if not task.done():
                 task.add_done_callback(lambda done: None if done.cancelled() else self._enqueue(visit.key))
-            else:
-                task.result()
+            elif not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("The health check broke; status tells what is known without it.", exc_info=error, extra=_names(visit))
+                visit.memory.next_check_at = self._now() + timedelta(seconds=AFTER_BREAKING_SECONDS)
         return replace(visit.known, health=visit.memory.health, now=self._now())
 
     async def _check(self, visit: Visit, api_key: Secret, target: ProbeTarget) -> None:
@@ -86,14 +89,16 @@ class HealthChecks:
             self._redactor.know(owner, [])
         if memory.generation != visit.known.generation:
             return
-        memory.health = after(memory.health, result)
+        before, memory.health = memory.health.last, after(memory.health, result)
         memory.next_check_at = next_check(memory.health, interval, self._now(), self._jitter)
-        self._tell(visit, result)
+        if before is None or before.code is not result.code:
+            self._tell(visit, result)
 
     def _tell(self, visit: Visit, result: ProbeResult) -> None:
+        # Once for each change: status and metrics tell how long it lasts.
         if result.status != "connected":
-            _log.warning(
-                "The health check failed: %s",
-                result.message,
-                extra={"namespace": visit.key.namespace, "integration": visit.key.name, "reason": result.code.value},
-            )
+            _log.warning("The health check failed: %s", result.message, extra={**_names(visit), "reason": result.code.value})
+
+
+def _names(visit: Visit) -> dict[str, str]:
+    return {"namespace": visit.key.namespace, "integration": visit.key.name}

@@ -35,6 +35,8 @@ from mistral_voice.kube.watch import Watches
 FIRST_RETRY = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(seconds=30)
 _TOKEN_IN_ORDER = TokenState(ours=True, has_token=True)
+_TENANTS_TOKEN_UNREAD = TokenState(ours=False, has_token=True)
+"""A tenant's own token that the operator may not read: the kubelet mounts it all the same."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class Gatherer:
         if known.spec is None or known.managed or (new_here and wanted(known)):
             return None, None
         secret = await SecretReader(self.client).read(known.namespace, token_secret_name(known))
+        if secret is SecretErrorCode.FORBIDDEN and not wanted(known):
+            return None, _TENANTS_TOKEN_UNREAD
         if isinstance(secret, SecretErrorCode):
             return None, None
         return secret, token_state(secret, known.uid)

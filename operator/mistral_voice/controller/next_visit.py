@@ -24,10 +24,11 @@ def next_visit(known: Input, memory: Memory, now: datetime) -> float | None:
     waits = []
     if isinstance(known.credential, UnresolvedCredential):
         waits.append(memory.credential_retry_seconds)
-    elif memory.running_check is None and memory.next_check_at is not None:
-        waits.append((memory.next_check_at - now).total_seconds())
-    elif memory.running_check is None and memory.target is not None and known.credential is not None:
-        waits.append(SOON_SECONDS)  # The check that ran was of a former spec, and counts for nothing.
+    elif memory.target is not None and memory.running_check is None:
+        if memory.next_check_at is not None:
+            waits.append((memory.next_check_at - now).total_seconds())
+        elif known.credential is not None:
+            waits.append(SOON_SECONDS)  # The check that ran was of a former spec, and counts for nothing.
     if _rolling(known):
         waits.append(POD_POLL_SECONDS)
     if any(taken.leaving for taken in known.taken):

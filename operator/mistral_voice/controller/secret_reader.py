@@ -12,7 +12,7 @@ from mistral_voice.controller.build.token_secret import PREVIOUS_TOKEN_KEY, ROTA
 from mistral_voice.controller.input import TokenState
 from mistral_voice.controller.previous import parse_time
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.errors import ApiError, Forbidden, NotFound, Unauthorized
+from mistral_voice.kube.errors import ApiError, Forbidden, NotFound, TooManyRequests, Unauthorized
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import SECRET
 
@@ -26,13 +26,15 @@ class SecretReader:
         self._client = client
 
     async def read(self, namespace: str, name: str) -> KubeObject | SecretErrorCode:
-        """Return a Secret, or ContractSpec's word for why it can't be had. An API server that doesn't answer raises."""
+        """Return a Secret, or ContractSpec's word for why it can't be had. An API server in trouble, or that has enough of us, raises."""
         try:
             return await self._client.get(SECRET, namespace, name)
         except NotFound:
             return SecretErrorCode.NOT_FOUND
-        except (Forbidden, Unauthorized):
+        except Forbidden:
             return SecretErrorCode.FORBIDDEN
+        except (Unauthorized, TooManyRequests):
+            raise
         except ApiError as error:
             if error.status >= 500:
                 raise

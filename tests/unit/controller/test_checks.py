@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import httpx2
+import pytest
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.controller.checks import HealthChecks
@@ -23,8 +24,8 @@ from tests.unit.controller.given import NOW, known, probed
 KEY = ObjectKey("team", "support")
 
 
-def visit_with(memory: Memory) -> Visit:
-    return Visit(KEY, {}, "1", memory, known(health=Health()), {}, None, Secret("key-of-a-tenant-1"))
+def visit_with(memory: Memory, key: str = "key-of-a-tenant-1") -> Visit:
+    return Visit(KEY, {}, "1", memory, known(health=Health()), {}, None, Secret(key))
 
 
 @asynccontextmanager
@@ -72,3 +73,20 @@ async def test_a_slow_check_enqueues_the_integration_when_it_is_done() -> None:
         answer.set()
         await eventually(lambda: enqueued, "the integration to be enqueued")
     assert memory.health.verdict is Verdict.HEALTHY
+
+
+async def test_a_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    memory, results = Memory("u", generation=1), [ProbeCode.UNAUTHORIZED, ProbeCode.UNAUTHORIZED, ProbeCode.MODEL_NOT_FOUND]
+
+    async def run(http: httpx2.AsyncClient, target: ProbeTarget, key: Secret, now: Callable[[], datetime]) -> ProbeResult:
+        return probed(results.pop(0), at=NOW)
+
+    async with SharedProbes(max_concurrent=2, run=run) as probes:
+        checks = HealthChecks(probes, lambda key: None, lambda: NOW, lambda: 0.5, Redactor())
+        for number in range(3):
+            memory.next_check_at = None
+            visit = visit_with(memory, key=f"key-of-a-tenant-{number}")
+            checks.begin(visit)
+            await checks.awaited(visit)
+        await checks.close()
+    assert [record.__dict__["reason"] for record in caplog.records] == ["Unauthorized", "ModelNotFound"]

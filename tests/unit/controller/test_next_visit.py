@@ -35,6 +35,11 @@ def test_a_reference_that_leads_nowhere_is_tried_again_after_its_own_delay() -> 
     assert next_visit(state, replace(checked(state), credential_retry_seconds=4.0), NOW) == 4.0
 
 
+def test_what_can_not_be_checked_is_not_visited_for_a_check() -> None:
+    overdue = replace(checked(known()), target=None, next_check_at=NOW - INTERVAL)
+    assert next_visit(known(spec={"endpoint": "gone"}), overdue, NOW) is None
+
+
 async def test_a_check_under_way_enqueues_by_itself() -> None:
     state = known()
     running = asyncio.create_task(asyncio.sleep(0))

@@ -72,10 +72,8 @@ def judge(target: ProbeTarget, answers: Answers, now: datetime, deadline_ms: int
 
 
 def _refused(answers: Answers, kind: type[MistralError]) -> bool:
-    if isinstance(answers.models, kind) or isinstance(answers.voice, kind):
-        return True
-    # Not every good key may ask who it is: that refusal counts only where nothing else tells.
-    return isinstance(answers.whoami, kind) and not _listed(answers.models)
+    # Not every good key may ask who it is, so that refusal says nothing: with a bad key the others are refused as well.
+    return isinstance(answers.models, kind) or isinstance(answers.voice, kind)
 
 
 def _key_accepted(answers: Answers) -> bool | None:

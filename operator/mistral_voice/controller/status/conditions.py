@@ -9,7 +9,7 @@ from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import source
 from mistral_voice.controller.health.thresholds import Verdict
-from mistral_voice.controller.input import Input, ResolvedCredential, UnresolvedCredential
+from mistral_voice.controller.input import Input, Refusal, ResolvedCredential, UnresolvedCredential
 from mistral_voice.controller.reasons import PROBE_REASONS_OF_THE_USER, ConditionType, Reason
 from mistral_voice.controller.rollout import out_of_time, rolled_out, trouble
 from mistral_voice.controller.status.times import wire_time
@@ -40,7 +40,7 @@ def conditions(known: Input, findings: Sequence[Finding]) -> list[dict[str, Any]
 def observe(known: Input, findings: Sequence[Finding]) -> Mapping[ConditionType, Observation]:
     """Return what each condition is."""
     seen = {
-        ConditionType.CONFIG_VALID: _config_valid(findings),
+        ConditionType.CONFIG_VALID: _config_valid(known, findings),
         ConditionType.CREDENTIAL_RESOLVED: _credential_resolved(known),
         ConditionType.HEALTHY: _healthy(known),
         ConditionType.GATEWAY_AVAILABLE: _gateway_available(known),
@@ -61,9 +61,11 @@ def unresolved_since(known: Input) -> datetime | None:
     return min(before.last_transition_time, known.now)
 
 
-def _config_valid(findings: Sequence[Finding]) -> Observation:
+def _config_valid(known: Input, findings: Sequence[Finding]) -> Observation:
     fault = next((finding for finding in findings if finding.invalidates), None)
     if fault is None or fault.reason is None:
+        if known.refused is not None:
+            return _not_applied(known.refused, UNKNOWN)
         return Observation(TRUE, Reason.VALID, "The configuration can be carried out.")
     place = f"{fault.issue.path}: " if fault.reason is Reason.INVALID_SPEC else ""
     return Observation(FALSE, fault.reason, f"{place}{fault.issue.message}")
@@ -125,6 +127,10 @@ def _ready(known: Input, seen: Mapping[ConditionType, Observation]) -> Observati
     return Observation(TRUE, Reason.READY, "Clients get a healthy endpoint.")
 
 
+def _not_applied(refused: Refusal, status: str) -> Observation:
+    return Observation(status, Reason.APPLY_FAILED, f"The {refused.kind} {refused.name!r} could not be applied; it is tried again.")
+
+
 def _stalled(known: Input, seen: Mapping[ConditionType, Observation]) -> Observation:
     config, healthy = seen[ConditionType.CONFIG_VALID], seen[ConditionType.HEALTHY]
     if config.status == FALSE:
@@ -152,9 +158,7 @@ def _under_way(known: Input, seen: Mapping[ConditionType, Observation]) -> Obser
     if leaving is not None:
         return Observation(TRUE, Reason.CHILDREN_TERMINATING, f"The former {leaving.kind} {leaving.name!r} has to go first.")
     if known.refused is not None:
-        return Observation(
-            TRUE, Reason.APPLY_FAILED, f"The {known.refused.kind} {known.refused.name!r} could not be applied; it is tried again."
-        )
+        return _not_applied(known.refused, TRUE)
     if credential.status != TRUE:
         return Observation(TRUE, credential.reason, credential.message)
     if not known.rollout_allowed:

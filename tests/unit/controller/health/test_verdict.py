@@ -131,3 +131,10 @@ def test_alias_that_moves_on_by_itself_needs_no_warning() -> None:
     ageing = [Model("chat-1", aliases=["chat-latest"], deprecation="2099-01-01T00:00:00Z"), *MODELS[1:]]
     target = ProbeTarget(base_url="", model="chat-latest", voice="v", transcription_model="hear", speech_model="speak")
     assert judged(Answers(None, ageing, Voice("v")), target).warnings == ()
+
+
+@pytest.mark.parametrize("trouble", [RateLimited("no", 3), ServerTrouble("no", 503, 4), NoAnswerInTime("no"), Unfinished()])
+def test_a_key_that_may_not_ask_who_it_is_is_not_called_refused_while_mistral_has_trouble(trouble: MistralError | Unfinished) -> None:
+    found = judged(Answers(whoami=Unauthorized("no"), models=trouble, voice=Voice("v")))
+    assert found.code is not ProbeCode.UNAUTHORIZED
+    assert found.key_accepted
