@@ -197,6 +197,9 @@ class Ledger:
         assert self._turns[command.item_id] == "open"
         self._turns[command.item_id] = "finished"
 
+    def _on_RetryTurn(self, command: commands.RetryTurn) -> None:
+        assert self._turns[command.item_id] in ("open", "finished")
+
     def _on_DropTurn(self, command: commands.DropTurn) -> None:
         assert self._turns[command.item_id] in ("open", "finished")
         self._turns[command.item_id] = "dropped"

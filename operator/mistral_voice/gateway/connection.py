@@ -140,6 +140,8 @@ class Connection:
                     self._hearing.detect(output)
                 case commands.StartTurn():
                     self._hearing.start_turn(output)
+                case commands.RetryTurn(item_id=item_id):
+                    self._hearing.retry_turn(item_id)
                 case commands.FinishTurn():
                     self._hearing.finish_turn(output)
                 case commands.DropTurn(item_id=item_id):
@@ -157,6 +159,8 @@ class Connection:
                     self._speaker.drop(response_id)
                 case commands.Measured(stage=stage, milliseconds=milliseconds):
                     self._metrics.measured(stage, milliseconds / 1000)
+                case commands.Count(happening=happening):
+                    self._metrics.count(happening)
                 case EndSession():
                     self._end_with(output)
                 case _:

@@ -13,6 +13,8 @@ from mistral_voice.gateway.vad.stream import Heard, VadStream
 
 KEPT_MS = 1000
 """Judged audio that is kept beyond the prefix padding, for turns that begin in it."""
+REWIND_MS = 10_000
+"""… and while Mistral decides where a turn ends: what comes after that may be the next."""
 MOST_BACKLOG_MS = 60_000
 """A client that sends audio so far ahead of detection and transcription has to wait."""
 
@@ -37,6 +39,7 @@ class Hearing:
         self._judged: int | None = None
         self._padding_ms = 0
         self._turn: str | None = None
+        self._may_rewind = False
         self._detector: VadStream | None = None
         self._room = asyncio.Event()
         self._room.set()
@@ -52,10 +55,11 @@ class Hearing:
             self._judged = None
             self._padding_ms = 0
         else:
-            self._judged = self._bytes_to(command.position_ms)
+            self._judged = max(self._bytes_to(command.position_ms), min(self._kept_from, self._written))
             self._padding_ms = command.settings.prefix_padding_ms
-            heard = self._heard_under(command.epoch)
-            self._detector = VadStream(self._engine, command.settings, command.position_ms, heard, self._format)
+            begins_ms = self._format_since_ms + self._judged // self._format.bytes_per_ms
+            self._detector = VadStream(self._engine, command.settings, begins_ms, self._heard_under(command.epoch), self._format)
+            self._judge_again()
         self._pass_on()
 
     def hear(self, audio: bytes) -> None:
@@ -71,20 +75,27 @@ class Hearing:
         """A turn begins at a position of the input audio."""
         self._turn = command.item_id
         self._passed = max(self._bytes_to(command.from_ms), self._kept_from)
-        self._transcriber.start(command.item_id, command.transcription.language, self._format)
+        self._may_rewind = command.end_timeout_ms is not None
+        self._transcriber.start(command.item_id, self._format, command.transcription.language, command.end_timeout_ms)
         self._pass_on()
+
+    def retry_turn(self, item_id: str) -> None:
+        """The turn's transcription has stalled: it begins anew."""
+        self._transcriber.retry(item_id)
 
     def finish_turn(self, command: FinishTurn) -> None:
         """The turn ends at a position of the input audio."""
         if self._turn == command.item_id:
             self._pass_up_to(min(self._bytes_to(command.to_ms), self._written))
             self._turn = None
+            self._may_rewind = False
         self._transcriber.finish(command.item_id)
 
     def drop_turn(self, item_id: str) -> None:
         """Nothing of this turn is wanted."""
         if self._turn == item_id:
             self._turn = None
+            self._may_rewind = False
         self._transcriber.drop(item_id)
 
     def close(self) -> None:
@@ -126,6 +137,11 @@ class Hearing:
     def _bytes_to(self, position_ms: int) -> int:
         return (position_ms - self._format_since_ms) * self._format.bytes_per_ms
 
+    def _judge_again(self) -> None:
+        """Let a new detector hear what came after the place where it is to begin."""
+        if self._detector is not None and self._judged is not None and self._judged < self._written:
+            self._detector.feed(bytes(self._kept[self._judged - self._kept_from :]))
+
     def _pass_on(self) -> None:
         self._pass_up_to(self._written if self._judged is None else min(self._judged, self._written))
 
@@ -137,7 +153,7 @@ class Hearing:
 
     def _trim(self) -> None:
         judged = self._written if self._judged is None else self._judged
-        keep_from = judged - (KEPT_MS + self._padding_ms) * self._format.bytes_per_ms
+        keep_from = judged - ((REWIND_MS if self._may_rewind else KEPT_MS) + self._padding_ms) * self._format.bytes_per_ms
         if self._turn is not None:
             keep_from = min(keep_from, self._passed)
         if keep_from - self._kept_from > KEPT_MS * self._format.bytes_per_ms:

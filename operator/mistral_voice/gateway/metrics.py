@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mistral_voice.contract.gateway_config import Integration
 from mistral_voice.gateway.admission import Reason
-from mistral_voice.gateway.session.commands import EndReason, Stage
+from mistral_voice.gateway.session.commands import EndReason, Happening, Stage
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
@@ -42,6 +42,16 @@ class GatewayMetrics:
         self._errors = {(kind, fault): errors.labels(*self._constant, kind, fault.value) for kind in UPSTREAMS for fault in FaultKind}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
         self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
+        fallbacks = self._counter(
+            registry, "semantic_fallbacks", "Turns that the local silence ended instead of Mistral, by reason.", "reason"
+        )
+        stalled = self._counter(registry, "transcriptions_stalled", "Transcriptions that gave no text and were begun anew.")
+        self._counts = {
+            Happening.TURN_EVENTS_MISSING: fallbacks.labels(*self._constant, "unsupported"),
+            Happening.TURN_UNNOTICED: fallbacks.labels(*self._constant, "unnoticed"),
+            Happening.TURN_EVENTS_STALLED: fallbacks.labels(*self._constant, "stalled"),
+            Happening.TRANSCRIPTION_STALLED: stalled.labels(*self._constant),
+        }
         sent = self._counter(registry, "client_bytes", "Bytes of messages exchanged with clients, by direction.", "direction")
         self.received_bytes, self.sent_bytes = (sent.labels(*self._constant, direction) for direction in ("in", "out"))
         self.loop_lag = Histogram(
@@ -59,6 +69,10 @@ class GatewayMetrics:
     def measured(self, stage: Stage, seconds: float) -> None:
         """Observe the latency of a turn's stage."""
         self._latency[stage].observe(seconds)
+
+    def count(self, happening: Happening) -> None:
+        """Count something that happened in a session."""
+        self._counts[happening].inc()
 
     def limit_hit(self, limit: str) -> None:
         """Count a limit that was hit, one of LIMITS."""

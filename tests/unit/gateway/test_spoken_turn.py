@@ -255,7 +255,7 @@ async def test_the_client_cancels_a_reply(gateway: GatewayHandle, mistral: Simul
         assert (await client.until("response.created"))["response"]["status"] == "in_progress"
 
 
-async def test_semantic_detection_and_openais_names_are_mapped(gateway: GatewayHandle) -> None:
+async def test_openais_names_are_mapped_and_semantic_detection_is_had(gateway: GatewayHandle) -> None:
     async with gateway.connect(model="gpt-4o-realtime-preview") as client:
         session = await client.update(
             model="gpt-realtime",
@@ -274,8 +274,12 @@ async def test_semantic_detection_and_openais_names_are_mapped(gateway: GatewayH
         )
     assert session["model"] == "mistral-medium-latest"
     assert session["audio"]["output"]["voice"] == "voice_478"
-    assert session["audio"]["input"]["turn_detection"]["type"] == "server_vad"
-    assert session["audio"]["input"]["turn_detection"]["interrupt_response"] is False
+    assert session["audio"]["input"]["turn_detection"] == {
+        "type": "semantic_vad",
+        "eagerness": "high",
+        "create_response": True,
+        "interrupt_response": False,
+    }
     assert session["audio"]["input"]["transcription"]["model"] == "voxtral-mini-transcribe-realtime-latest"
     assert session["tracing"] is None
     assert session["expires_at"] == client.session["expires_at"]

@@ -1,5 +1,6 @@
 """The session object on the wire: a client's partial update into a patch, the settings in force back into an object."""
 
+from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
@@ -7,17 +8,21 @@ from msgspec import UNSET, Struct, UnsetType
 from mistral_voice.gateway.protocol.tools import WireTool, WireToolChoice, choice_of, tools_of, wire_choice, wire_tools
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import (
+    Eagerness,
     OutputModality,
     Patched,
-    ServerVadPatch,
+    SemanticVad,
     SessionPatch,
     TranscriptionPatch,
     TurnDetection,
+    TurnDetectionKind,
+    TurnDetectionPatch,
 )
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.events import SessionView
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 Given: TypeAlias = T | UnsetType | None
 """A field that a client may leave out or set to null."""
 
@@ -36,6 +41,7 @@ class WireTurnDetection(Struct, frozen=True):
     threshold: float | UnsetType | None = UNSET
     prefix_padding_ms: int | UnsetType | None = UNSET
     silence_duration_ms: int | UnsetType | None = UNSET
+    eagerness: str | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
     interrupt_response: bool | UnsetType | None = UNSET
 
@@ -147,18 +153,28 @@ def format_of(wanted: Given[WireFormat], param: str) -> Patched[AudioFormat]:
     return found
 
 
-def _turn_detection_of(wanted: Given[WireTurnDetection]) -> Patched[ServerVadPatch]:
+def _turn_detection_of(wanted: Given[WireTurnDetection]) -> Patched[TurnDetectionPatch]:
     if isinstance(wanted, UnsetType) or wanted is None:
         return wanted
-    if wanted.type not in (UNSET, None, "server_vad", "semantic_vad"):
-        raise Refused("invalid_value", "It must be server_vad, semantic_vad or null.", "session.audio.input.turn_detection.type")
-    return ServerVadPatch(
+    place = "session.audio.input.turn_detection"
+    return TurnDetectionPatch(
+        kind=_one_of(TurnDetectionKind, wanted.type, f"{place}.type"),
+        eagerness=_one_of(Eagerness, wanted.eagerness, f"{place}.eagerness"),
         threshold=wanted.threshold,
         prefix_padding_ms=wanted.prefix_padding_ms,
         silence_duration_ms=wanted.silence_duration_ms,
         create_response=wanted.create_response,
         interrupt_response=wanted.interrupt_response,
     )
+
+
+def _one_of(kind: type[E], wanted: Given[str], param: str) -> Patched[E]:
+    if isinstance(wanted, UnsetType) or wanted is None:
+        return wanted
+    try:
+        return kind(wanted)
+    except ValueError:
+        raise Refused("invalid_value", f"It must be one of {', '.join(kind)}.", param) from None
 
 
 def _transcription_of(wanted: Given[WireTranscription]) -> Patched[TranscriptionPatch]:
@@ -217,8 +233,15 @@ def wire_token_limit(limit: int | None) -> int | str:
 def _wire_turn_detection(settings: TurnDetection) -> dict[str, Any] | None:
     if settings is None:
         return None
+    if isinstance(settings, SemanticVad):
+        return {
+            "type": TurnDetectionKind.SEMANTIC_VAD.value,
+            "eagerness": settings.eagerness.value,
+            "create_response": settings.create_response,
+            "interrupt_response": settings.interrupt_response,
+        }
     return {
-        "type": "server_vad",
+        "type": TurnDetectionKind.SERVER_VAD.value,
         "threshold": settings.threshold,
         "prefix_padding_ms": settings.prefix_padding_ms,
         "silence_duration_ms": settings.silence_duration_ms,

@@ -28,11 +28,21 @@ class Hear(Struct, frozen=True, gc=False):
 
 
 class StartTurn(Struct, frozen=True):
-    """Transcribe the input audio from this position on, as the turn of this item."""
+    """Transcribe the input audio from this position on, as the turn of this item.
+
+    With `end_timeout_ms` Mistral tells of the turn's end, at the latest after so much silence.
+    """
 
     item_id: str
     from_ms: int
     transcription: Transcription
+    end_timeout_ms: int | None = None
+
+
+class RetryTurn(Struct, frozen=True):
+    """Transcription has stalled: transcribe the turn anew, from its beginning."""
+
+    item_id: str
 
 
 class FinishTurn(Struct, frozen=True):
@@ -99,6 +109,21 @@ class Measured(Struct, frozen=True):
     milliseconds: float
 
 
+class Happening(StrEnum):
+    """What is worth counting: why a turn under semantic detection ended by its silence; a transcription that was begun anew."""
+
+    TURN_EVENTS_MISSING = "turn_events_missing"
+    TURN_UNNOTICED = "turn_unnoticed"
+    TURN_EVENTS_STALLED = "turn_events_stalled"
+    TRANSCRIPTION_STALLED = "transcription_stalled"
+
+
+class Count(Struct, frozen=True):
+    """Something worth counting happened."""
+
+    happening: Happening
+
+
 class EndReason(StrEnum):
     """Why a session ended."""
 
@@ -121,6 +146,7 @@ Command = (
     Detect
     | Hear
     | StartTurn
+    | RetryTurn
     | FinishTurn
     | DropTurn
     | PrepareSpeech
@@ -129,5 +155,6 @@ Command = (
     | FinishSpeech
     | DropReply
     | Measured
+    | Count
     | EndSession
 )

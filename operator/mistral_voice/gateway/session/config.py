@@ -24,6 +24,20 @@ class OutputModality(StrEnum):
     TEXT = "text"
 
 
+class Eagerness(StrEnum):
+    """How soon a pause that may not be the end of the turn is taken for it."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    AUTO = "auto"
+
+    @property
+    def end_timeout_ms(self) -> int:
+        """The silence after which a turn ends even if its words seem to go on."""
+        return _END_TIMEOUTS_MS[self]
+
+
 class ServerVad(Struct, frozen=True):
     """Turns by voice activity. `threshold` is a probability; times in milliseconds.
 
@@ -37,8 +51,30 @@ class ServerVad(Struct, frozen=True):
     interrupt_response: bool = True
 
 
-TurnDetection = ServerVad | None
+class SemanticVad(Struct, frozen=True):
+    """Turns by what is said: voice activity begins them, the transcription model's own turn events end them."""
+
+    eagerness: Eagerness = Eagerness.AUTO
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = ServerVad | SemanticVad | None
 """How turns end; None is manual: the client commits."""
+
+
+class TurnDetectionKind(StrEnum):
+    """The kinds of turn detection, as clients name them."""
+
+    SERVER_VAD = "server_vad"
+    SEMANTIC_VAD = "semantic_vad"
+
+
+def voice_activity(settings: TurnDetection) -> ServerVad | None:
+    """Return by which settings voice is listened for. Under semantic detection: the defaults."""
+    if isinstance(settings, SemanticVad):
+        return ServerVad(create_response=settings.create_response, interrupt_response=settings.interrupt_response)
+    return settings
 
 
 class Transcription(Struct, frozen=True):
@@ -64,12 +100,14 @@ class SessionConfig(Struct, frozen=True):
     parallel_tool_calls: bool = True
 
 
-class ServerVadPatch(Struct, frozen=True):
-    """A partial change of voice activity detection."""
+class TurnDetectionPatch(Struct, frozen=True):
+    """A partial change of turn detection. `kind` UNSET or None: as it is, or `server_vad`. What belongs to the other kind has no effect."""
 
+    kind: Patched[TurnDetectionKind] = UNSET
     threshold: Patched[float] = UNSET
     prefix_padding_ms: Patched[int] = UNSET
     silence_duration_ms: Patched[int] = UNSET
+    eagerness: Patched[Eagerness] = UNSET
     create_response: Patched[bool] = UNSET
     interrupt_response: Patched[bool] = UNSET
 
@@ -88,7 +126,7 @@ class SessionPatch(Struct, frozen=True):
     instructions: Patched[str] = UNSET
     output: Patched[OutputModality] = UNSET
     max_output_tokens: Patched[int] = UNSET
-    turn_detection: Patched[ServerVadPatch] = UNSET
+    turn_detection: Patched[TurnDetectionPatch] = UNSET
     transcription: Patched[TranscriptionPatch] = UNSET
     input_format: Patched[AudioFormat] = UNSET
     output_format: Patched[AudioFormat] = UNSET
@@ -125,14 +163,18 @@ def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) 
     )
 
 
-def _merge_turn_detection(present: TurnDetection, patch: Patched[ServerVadPatch]) -> TurnDetection:
+def _merge_turn_detection(present: TurnDetection, patch: Patched[TurnDetectionPatch]) -> TurnDetection:
     if isinstance(patch, UnsetType):
         return present
     if patch is None:
         return None
-    default = ServerVad()
-    base = present or default
-    return ServerVad(**{field: patched(getattr(base, field), getattr(patch, field), getattr(default, field)) for field in _VAD_FIELDS})
+    kind = _KINDS[patch.kind] if patch.kind else ServerVad if present is None else type(present)
+    default = kind()
+    values = {}
+    for field in (known.name for known in structs.fields(kind)):
+        usual = getattr(default, field)
+        values[field] = patched(getattr(present, field, usual), getattr(patch, field), usual)
+    return kind(**values)
 
 
 def _merge_transcription(present: Transcription | None, patch: Patched[TranscriptionPatch]) -> Transcription | None:
@@ -143,4 +185,8 @@ def _merge_transcription(present: Transcription | None, patch: Patched[Transcrip
     return Transcription(language=patched((present or Transcription()).language, patch.language, None))
 
 
-_VAD_FIELDS = tuple(field.name for field in structs.fields(ServerVad))
+_KINDS: dict[TurnDetectionKind, type[ServerVad] | type[SemanticVad]] = {
+    TurnDetectionKind.SERVER_VAD: ServerVad,
+    TurnDetectionKind.SEMANTIC_VAD: SemanticVad,
+}
+_END_TIMEOUTS_MS = {Eagerness.LOW: 8000, Eagerness.MEDIUM: 4000, Eagerness.HIGH: 2000, Eagerness.AUTO: 4000}

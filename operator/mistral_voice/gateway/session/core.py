@@ -159,6 +159,8 @@ class Session:
             inputs.CancelResponse: lambda event: replies.cancel(event.response_id),
             inputs.VoiceStarted: self._voice_started,
             inputs.VoiceStopped: turns.voice_stopped,
+            inputs.TurnEvent: turns.turn_event,
+            inputs.TurnEventsMissing: turns.turn_events_missing,
             inputs.TranscriptDelta: turns.transcript_delta,
             inputs.TranscriptRestarted: turns.transcript_restarted,
             inputs.TranscriptDone: turns.transcript_done,

@@ -9,6 +9,10 @@ TRANSCRIPT_QUIET_MS = 2000.0
 """A committed turn's transcript is final when it has words and none came for so long, even if the upstream doesn't say that it is done."""
 TRANSCRIPT_DEADLINE_MS = 8000.0
 """A committed turn without a final transcript after so long has failed, or is final with the words it has."""
+TRANSCRIPT_RETRY_MS = 3000.0
+"""A committed turn of which no word has come for so long is transcribed anew, once."""
+STALLED_MS = 5000.0
+"""While detection hears the caller speak, text is to come at least so often; else the turn is transcribed anew, once."""
 SHORTEST_COMMIT_MS = 100
 """A client can't commit less audio than this."""
 
@@ -29,7 +33,8 @@ class PendingTurn(Struct):
     """A turn whose transcript is awaited, from its begin on; `committed_ms` None while it is still spoken.
 
     `visible`: the client sees the transcript. `restarted`: transcription began anew, so deltas that the client saw are void. `done` and
-    `fault` tell that no more text comes.
+    `fault` tell that no more text comes. `text_due_ms`: when transcription has stalled unless text comes before, None while none is
+    expected; `retried`: it stalled before.
     """
 
     item_id: str
@@ -42,6 +47,12 @@ class PendingTurn(Struct):
     restarted: bool = False
     done: bool = False
     fault: Fault | None = None
+    text_due_ms: float | None = None
+    retried: bool = False
+
+    def expect_text(self, now_ms: float) -> None:
+        """Text has come, or is to come from now on."""
+        self.text_due_ms = None if self.retried else now_ms + STALLED_MS
 
     @property
     def text(self) -> str:
@@ -119,6 +130,7 @@ class InputAudio:
         pending.committed_ms = now_ms
         pending.seconds = max(0, to_ms - turn.from_ms) / 1000
         pending.replies = replies
+        pending.text_due_ms = None if pending.retried or pending.text.strip() else now_ms + TRANSCRIPT_RETRY_MS
         self.turn = None
         self._begins_ms = max(self._begins_ms, to_ms)
         return pending
@@ -138,6 +150,10 @@ class InputAudio:
         """Whether a committed turn's transcript is awaited."""
         return any(turn.committed_ms is not None for turn in self.pending.values())
 
+    def stalled(self, now_ms: float) -> list[PendingTurn]:
+        """Return the turns whose transcription has stalled."""
+        return [turn for turn in self.pending.values() if turn.text_due_ms is not None and turn.text_due_ms <= now_ms]
+
     def due(self, now_ms: float) -> list[PendingTurn]:
         """Return the turns whose transcript is final by the clock."""
         return [turn for turn in self.pending.values() if turn.deadline_ms is not None and turn.deadline_ms <= now_ms]
@@ -145,4 +161,5 @@ class InputAudio:
     @property
     def deadline_ms(self) -> float | None:
         """The earliest of the transcripts' deadlines."""
-        return min((turn.deadline_ms for turn in self.pending.values() if turn.deadline_ms is not None), default=None)
+        deadlines = [at for turn in self.pending.values() for at in (turn.deadline_ms, turn.text_due_ms) if at is not None]
+        return min(deadlines, default=None)

@@ -11,6 +11,7 @@ from mistral_voice.gateway.session.config import OutputModality, Patched, Sessio
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import Item
 from mistral_voice.mistral.stream.chat_request import ChatTool, ToolChoice
+from mistral_voice.mistral.stream.turn_events import TurnSign
 
 
 class UpdateSession(Struct, frozen=True):
@@ -121,6 +122,20 @@ class VoiceStopped(Struct, frozen=True):
 
     at_ms: int
     epoch: int
+
+
+class TurnEvent(Struct, frozen=True):
+    """Mistral's own word on a turn, at this place of the turn's audio."""
+
+    item_id: str
+    sign: TurnSign
+    at_ms: float
+
+
+class TurnEventsMissing(Struct, frozen=True):
+    """No turn events come for this turn: the transcription model has none."""
+
+    item_id: str
 
 
 class TranscriptDelta(Struct, frozen=True):
@@ -236,6 +251,8 @@ Input = (
     ClientInput
     | VoiceStarted
     | VoiceStopped
+    | TurnEvent
+    | TurnEventsMissing
     | TranscriptDelta
     | TranscriptRestarted
     | TranscriptDone

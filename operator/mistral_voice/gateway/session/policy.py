@@ -136,7 +136,7 @@ def _check(config: SessionConfig) -> None:
         raise Refused("invalid_value", f"`instructions` may have at most {MAX_INSTRUCTIONS} characters.", "session.instructions")
     _check_tools(config)
     vad = config.turn_detection
-    if vad is None:
+    if not isinstance(vad, ServerVad):
         return
     for field, low, high in (("threshold", 0.0, 1.0), ("prefix_padding_ms", 0, 5000), ("silence_duration_ms", 100, 10_000)):
         if not low <= getattr(vad, field) <= high:

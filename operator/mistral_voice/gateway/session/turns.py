@@ -4,8 +4,20 @@ from msgspec import Struct, structs
 
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.audio_format import AudioFormat
-from mistral_voice.gateway.session.commands import Detect, DropTurn, FinishTurn, Hear, Measured, PrepareSpeech, Stage, StartTurn
-from mistral_voice.gateway.session.config import OutputModality, Transcription, TurnDetection
+from mistral_voice.gateway.session.commands import (
+    Count,
+    Detect,
+    DropTurn,
+    FinishTurn,
+    Happening,
+    Hear,
+    Measured,
+    PrepareSpeech,
+    RetryTurn,
+    Stage,
+    StartTurn,
+)
+from mistral_voice.gateway.session.config import OutputModality, SemanticVad, Transcription, TurnDetection, voice_activity
 from mistral_voice.gateway.session.context import Context
 from mistral_voice.gateway.session.errors import Fault, Refused
 from mistral_voice.gateway.session.events import (
@@ -21,7 +33,9 @@ from mistral_voice.gateway.session.events import (
 )
 from mistral_voice.gateway.session.input_audio import SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
 from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
+from mistral_voice.gateway.session.semantic import SemanticTurn
 from mistral_voice.mistral.stream.errors import FaultKind
+from mistral_voice.mistral.stream.turn_events import TurnSign
 
 
 class FinishedTurn(Struct, frozen=True):
@@ -41,6 +55,7 @@ class Turns:
         self._context = context
         self._audio = InputAudio(context.config.input_format)
         self._epoch = 0
+        self._semantic: SemanticTurn | None = None
         self.finished: list[FinishedTurn] = []
 
     @property
@@ -61,8 +76,9 @@ class Turns:
 
     @property
     def deadline_ms(self) -> float | None:
-        """When a transcript becomes final by the clock."""
-        return self._audio.deadline_ms
+        """When the clock has something for a turn."""
+        deadlines = (self._audio.deadline_ms, self._semantic.deadline_ms if self._semantic else None)
+        return min((at for at in deadlines if at is not None), default=None)
 
     def change_format(self, audio_format: AudioFormat) -> None:
         """The client's audio comes in this format from here on. Raises Refused while a turn is open, whose audio has one format."""
@@ -74,13 +90,19 @@ class Turns:
             )
         self._audio.change_format(audio_format)
 
-    def detect(self, settings: TurnDetection) -> None:
-        """Detect turns by these settings from here on. An open turn goes on, and is the client's to commit if detection ends."""
+    def detect(self, settings: TurnDetection, from_ms: int | None = None) -> None:
+        """Detect turns by these settings from a position on, from here if none is given.
+
+        An open turn goes on, and is the client's to commit if detection ends.
+        """
         self._epoch += 1
+        if not isinstance(settings, SemanticVad):
+            self._semantic = None
         turn = self._audio.turn
         if turn is not None and turn.detected and settings is None:
             self._audio.turn = structs.replace(turn, detected=False)
-        self._context.outbox.put(Detect(settings, self._epoch, self._audio.position_ms, self._audio.audio_format))
+        position_ms = self._audio.position_ms if from_ms is None else from_ms
+        self._context.outbox.put(Detect(voice_activity(settings), self._epoch, position_ms, self._audio.audio_format))
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
         """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""
@@ -107,6 +129,7 @@ class Turns:
 
     def clear(self) -> None:
         """The client takes its uncommitted audio back."""
+        self._semantic = None
         item_id = self._audio.drop_turn()
         if item_id is not None:
             self._context.outbox.put(DropTurn(item_id))
@@ -115,24 +138,56 @@ class Turns:
 
     def voice_started(self, event: inputs.VoiceStarted) -> bool:
         """The detector heard the caller begin. Returns whether that counts as speech."""
-        settings = self._context.config.turn_detection
-        if settings is None or event.epoch != self._epoch or self.is_speaking:
+        wanted = self._context.config.turn_detection
+        settings = voice_activity(wanted)
+        if settings is None or event.epoch != self._epoch:
             return False
+        if self.is_speaking:
+            return self._voice_goes_on(event.at_ms)
         start_ms = max(self._audio.begins_ms, event.at_ms - settings.prefix_padding_ms, 0)
-        turn = self._audio.turn or self._open(start_ms)
+        turn = self._audio.turn
+        if turn is None:
+            if isinstance(wanted, SemanticVad):
+                self._semantic = SemanticTurn(wanted.eagerness.end_timeout_ms, event.at_ms)
+            turn = self._open(start_ms)
         if not turn.announced:
             self._context.outbox.put(SpeechStarted(turn.item_id, turn.from_ms))
         self._audio.turn = structs.replace(turn, detected=True, announced=True)
+        self._audio.pending[turn.item_id].expect_text(self._context.now_ms)
         return True
 
     def voice_stopped(self, event: inputs.VoiceStopped) -> None:
-        """The detector heard the caller end: the turn is committed."""
-        settings = self._context.config.turn_detection
+        """The detector heard the caller end: the turn is committed, unless its words decide."""
         turn = self._audio.turn
-        if settings is None or event.epoch != self._epoch or turn is None or not turn.detected:
+        if self._context.config.turn_detection is None or event.epoch != self._epoch or turn is None or not turn.detected:
             return
-        self._context.outbox.put(SpeechStopped(turn.item_id, event.at_ms))
-        self._close(event.at_ms, replies=settings.create_response)
+        if self._semantic is None:
+            self._end(turn, event.at_ms)
+        else:
+            self._semantic.quiet(event.at_ms, self._context.now_ms)
+            self._audio.pending[turn.item_id].text_due_ms = None
+
+    def turn_event(self, event: inputs.TurnEvent) -> None:
+        """Mistral tells something of the turn."""
+        turn, semantic = self._audio.turn, self._semantic
+        if turn is None or semantic is None or turn.item_id != event.item_id:
+            return
+        semantic.noticed = True
+        if event.sign is TurnSign.END:
+            end_ms = min(turn.from_ms + max(0, int(event.at_ms)), self._audio.position_ms)
+            self._end(turn, end_ms)
+            if semantic.goes_on_after(end_ms):
+                self.detect(self._context.config.turn_detection, end_ms)
+
+    def turn_events_missing(self, event: inputs.TurnEventsMissing) -> None:
+        """The turn ends with its silence after all."""
+        turn, semantic = self._audio.turn, self._semantic
+        if turn is None or semantic is None or turn.item_id != event.item_id:
+            return
+        self._context.outbox.put(Count(Happening.TURN_EVENTS_MISSING))
+        self._semantic = None
+        if semantic.quiet_at_ms is not None:
+            self._end(turn, semantic.quiet_at_ms)
 
     def transcript_delta(self, event: inputs.TranscriptDelta) -> None:
         """More of what the caller said."""
@@ -141,6 +196,10 @@ class Turns:
             return
         turn.texts.append(event.text)
         turn.last_text_ms = self._context.now_ms
+        if turn.committed_ms is not None:
+            turn.text_due_ms = None
+        elif turn.text_due_ms is not None:
+            turn.expect_text(self._context.now_ms)
         if turn.visible and turn.committed_ms is not None and not turn.restarted:
             self._context.outbox.put(TranscriptionDelta(turn.item_id, event.text))
 
@@ -169,7 +228,11 @@ class Turns:
             self._conclude_if_over(turn)
 
     def expire(self) -> None:
-        """Take what the clock makes final."""
+        """Take what the clock makes final, and begin anew what has stalled."""
+        self._end_what_mistral_lost()
+        for turn in self._audio.stalled(self._context.now_ms):
+            turn.retried, turn.text_due_ms = True, None
+            self._context.outbox.put(Count(Happening.TRANSCRIPTION_STALLED), RetryTurn(turn.item_id))
         for turn in self._audio.due(self._context.now_ms):
             self._context.outbox.put(DropTurn(turn.item_id))
             if not turn.text.strip():
@@ -182,17 +245,41 @@ class Turns:
         for item_id in self._audio.pending:
             self._context.outbox.put(DropTurn(item_id))
         self._audio.pending.clear()
-        self._audio.turn = None
+        self._audio.turn = self._semantic = None
 
     def _open(self, from_ms: int) -> OpenTurn:
         turn = OpenTurn(self._context.new_id("item"), from_ms)
         visible = self._context.config.transcription
         self._audio.open_turn(turn, visible=visible is not None)
-        self._context.outbox.put(StartTurn(turn.item_id, from_ms, visible or Transcription()))
+        end_timeout_ms = self._semantic.end_timeout_ms if self._semantic else None
+        self._context.outbox.put(StartTurn(turn.item_id, from_ms, visible or Transcription(), end_timeout_ms))
         return turn
+
+    def _voice_goes_on(self, at_ms: int) -> bool:
+        """Voice after a silence that did not end the turn."""
+        turn, semantic = self._audio.turn, self._semantic
+        if turn is None or semantic is None or not semantic.is_quiet:
+            return False
+        semantic.voice(at_ms)
+        self._audio.pending[turn.item_id].expect_text(self._context.now_ms)
+        return True
+
+    def _end_what_mistral_lost(self) -> None:
+        turn, semantic = self._audio.turn, self._semantic
+        if turn is None or semantic is None or semantic.quiet_at_ms is None:
+            return
+        if semantic.deadline_ms is not None and semantic.deadline_ms <= self._context.now_ms:
+            self._context.outbox.put(Count(Happening.TURN_EVENTS_STALLED if semantic.noticed else Happening.TURN_UNNOTICED))
+            self._end(turn, semantic.quiet_at_ms)
+
+    def _end(self, turn: OpenTurn, at_ms: int) -> None:
+        settings = self._context.config.turn_detection
+        self._context.outbox.put(SpeechStopped(turn.item_id, at_ms))
+        self._close(at_ms, replies=settings is not None and settings.create_response)
 
     def _close(self, to_ms: int, *, replies: bool) -> None:
         context = self._context
+        self._semantic = None
         turn = self._audio.close_turn(to_ms, context.now_ms, replies=replies)
         previous = context.conversation.last_id
         item = Message(turn.item_id, Role.USER, (Part(PartKind.INPUT_AUDIO),))

@@ -1,18 +1,35 @@
 """Has turns transcribed: one transcription socket for each turn.
 
 The socket is opened when the turn begins, so its handshake passes while the caller speaks, and `input_audio.end` closes the turn: that
-alone promises a complete text. A turn's audio is kept until its transcript is complete, to be sent again if the socket breaks.
+alone promises a complete text. A turn's audio is kept until its transcript is complete, to be sent again if the socket breaks or stalls.
+Settings are those of the turn's beginning: Mistral locks them with the first audio, so a change comes with the next turn's socket.
 """
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
-from mistral_voice.gateway.session.inputs import TranscriptDelta, TranscriptDone, TranscriptFailed, TranscriptRestarted
+from mistral_voice.gateway.session.inputs import (
+    TranscriptDelta,
+    TranscriptDone,
+    TranscriptFailed,
+    TranscriptRestarted,
+    TurnEvent,
+    TurnEventsMissing,
+)
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, alongside, fault_of
+from mistral_voice.mistral.stream import turn_events
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
-from mistral_voice.mistral.stream.transcription import Encoding, TranscriptionSocket, TranscriptionText, open_transcription
+from mistral_voice.mistral.stream.transcription import (
+    Encoding,
+    TranscriptionSocket,
+    TranscriptionText,
+    TurnDetectionMissingError,
+    open_transcription,
+)
+from mistral_voice.mistral.stream.turn_events import TurnSign
 
 PIECE_MS = 50
 """Audio goes upstream in pieces of at least 50 ms."""
@@ -28,11 +45,8 @@ class Transcriber:
     """The transcription sockets of one session."""
 
     def __init__(self, client: StreamClient, model: str, emit: Emit, spawn: Spawn, observer: UpstreamObserver) -> None:
-        self._client = client
-        self._model = model
-        self._emit = emit
+        self._mistral = _Mistral(client, model, emit, observer)
         self._spawn = spawn
-        self._observer = observer
         self._turns: dict[str, _Turn] = {}
 
     @property
@@ -40,9 +54,9 @@ class Transcriber:
         """Milliseconds of audio that no socket has taken yet."""
         return sum(turn.audio.unsent_ms for turn in self._turns.values())
 
-    def start(self, item_id: str, language: str | None, audio_format: AudioFormat) -> None:
-        """A turn begins, whose audio has this format."""
-        turn = _Turn(item_id, language, audio_format, self._client, self._model, self._emit, self._observer)
+    def start(self, item_id: str, audio_format: AudioFormat, language: str | None, end_timeout_ms: int | None) -> None:
+        """A turn begins, whose audio has this format. With `end_timeout_ms` Mistral's turn events are wanted."""
+        turn = _Turn(item_id, audio_format, language, end_timeout_ms, self._mistral)
         self._turns[item_id] = turn
         turn.task = self._spawn(turn.run())
         turn.task.add_done_callback(lambda _: self._turns.pop(item_id, None))
@@ -58,6 +72,12 @@ class Transcriber:
         turn = self._turns.get(item_id)
         if turn is not None:
             turn.audio.end()
+
+    def retry(self, item_id: str) -> None:
+        """A turn's transcription has stalled."""
+        turn = self._turns.get(item_id)
+        if turn is not None and turn.audio.can_restart:
+            turn.stalled.set()
 
     def drop(self, item_id: str) -> None:
         """A turn's transcript is no longer wanted."""
@@ -134,45 +154,82 @@ class TurnAudio:
             self._next -= 1
 
 
+@dataclass
+class _Mistral:
+    """What the turns of a session share. `tells_turns`: the model has not shown that it has no turn detection."""
+
+    client: StreamClient
+    model: str
+    emit: Emit
+    observer: UpstreamObserver
+    tells_turns: bool = True
+
+
+class _StalledError(StreamError):
+    """No text comes though the caller speaks."""
+
+
 class _Turn:
     def __init__(
-        self,
-        item_id: str,
-        language: str | None,
-        audio_format: AudioFormat,
-        client: StreamClient,
-        model: str,
-        emit: Emit,
-        observer: UpstreamObserver,
+        self, item_id: str, audio_format: AudioFormat, language: str | None, end_timeout_ms: int | None, mistral: _Mistral
     ) -> None:
         self.audio = TurnAudio(audio_format)
         self.task: asyncio.Task[None] | None = None
+        self.stalled = asyncio.Event()
         self._item_id = item_id
         self._language = language
-        self._client = client
-        self._model = model
-        self._emit = emit
-        self._observer = observer
+        self._end_timeout_ms = end_timeout_ms
+        self._mistral = mistral
+        self._emit = mistral.emit
+        self._is_over = False
+        self._next_began = False
 
     async def run(self) -> None:
         """Transcribe the turn."""
-        audio_format = self.audio.audio_format
-        encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
-        for attempt in range(1, ATTEMPTS + 1):
-            self._observer.requested("transcription")
+        if self._end_timeout_ms is not None and not self._mistral.tells_turns:
+            self._do_without_turns()
+        failures = 0
+        while True:
+            self._mistral.observer.requested("transcription")
             try:
-                async with open_transcription(self._client, self._model, encoding, self._language) as socket:
-                    await alongside(self._receive(socket), self._send(socket))
+                await alongside(self._transcribe(), self._watch())
+            except TurnDetectionMissingError:
+                self._mistral.tells_turns = False
+                self._do_without_turns()
             except StreamError as error:
-                self._observer.failed("transcription", error)
-                if attempt == ATTEMPTS or not error.is_transient or not self.audio.can_restart:
+                self._mistral.observer.failed("transcription", error)
+                failures += not isinstance(error, _StalledError)
+                if failures == ATTEMPTS or not self._may_retry(error):
                     self._emit(TranscriptFailed(self._item_id, fault_of(error)))
                     return
-                await asyncio.sleep(RETRY_SECONDS)
-                self.audio.restart()
-                self._emit(TranscriptRestarted(self._item_id))
+                if failures:
+                    await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+            self._begin_anew()
+
+    def _may_retry(self, error: StreamError) -> bool:
+        return self.audio.can_restart and (error.is_transient or isinstance(error, _StalledError))
+
+    def _begin_anew(self) -> None:
+        self._is_over = self._next_began = False
+        self.stalled.clear()
+        self.audio.restart()
+        self._emit(TranscriptRestarted(self._item_id))
+
+    def _do_without_turns(self) -> None:
+        self._end_timeout_ms = None
+        self._emit(TurnEventsMissing(self._item_id))
+
+    async def _transcribe(self) -> None:
+        client, model, audio_format = self._mistral.client, self._mistral.model, self.audio.audio_format
+        encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
+        async with open_transcription(client, model, encoding, self._language, self._end_timeout_ms) as socket:
+            await alongside(self._receive(socket), self._send(socket))
+
+    async def _watch(self) -> None:
+        await self.stalled.wait()
+        raise _StalledError(FaultKind.TIMED_OUT, "The transcription failed: Mistral gave no text though the caller spoke.")
 
     async def _send(self, socket: TranscriptionSocket) -> None:
         while audio := await self.audio.take():
@@ -183,9 +240,22 @@ class _Turn:
         while True:
             piece = await socket.receive()
             if isinstance(piece, TranscriptionText):
-                self._emit(TranscriptDelta(self._item_id, piece.text))
+                if not self._next_began:
+                    self._emit(TranscriptDelta(self._item_id, piece.text))
+            elif isinstance(piece, turn_events.TurnEvent):
+                self._hear_of_turn(piece)
             elif self.audio.has_ended:
-                self._emit(TranscriptDone(self._item_id, piece.text))
+                self._emit(TranscriptDone(self._item_id, None if self._is_over else piece.text))
                 return
             else:
                 raise StreamError(FaultKind.DISCONNECTED, "The transcription failed: Mistral ended it while the caller spoke.")
+
+    def _hear_of_turn(self, event: turn_events.TurnEvent) -> None:
+        """Pass a turn event on. What the socket hears after the turn's end is the next turn's, which has a socket of its own."""
+        if self._end_timeout_ms is None or self._next_began:
+            return
+        if event.sign is TurnSign.START and self._is_over:
+            self._next_began = True
+            return
+        self._is_over = self._is_over or event.sign is TurnSign.END
+        self._emit(TurnEvent(self._item_id, event.sign, event.at_ms))

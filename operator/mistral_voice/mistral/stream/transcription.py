@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
+from mistral_voice.mistral.stream.turn_events import TurnEvent, TurnSign
 
 PATH = "/v1/audio/transcriptions/realtime"
 MAX_APPEND_BYTES = 262_144
@@ -38,11 +39,16 @@ class Encoding(Struct, frozen=True):
     sample_rate: int
 
 
+class TurnDetectionMissingError(StreamError):
+    """The model tells no turn events, though they were asked for."""
+
+
 class TranscriptionSocket:
     """One transcription: audio goes in, text comes out; settings are fixed from the first audio on."""
 
-    def __init__(self, socket: JsonSocket) -> None:
+    def __init__(self, socket: JsonSocket, *, wants_turns: bool) -> None:
         self._socket = socket
+        self._wants_turns = wants_turns
 
     async def append(self, audio: bytes) -> None:
         """Send mono audio as agreed; at most `MAX_APPEND_BYTES`."""
@@ -52,8 +58,11 @@ class TranscriptionSocket:
         """No more audio comes; the end of the text follows."""
         await self._socket.send(b'{"type":"input_audio.end"}')
 
-    async def receive(self, seconds: float | None = None) -> TranscriptionText | TranscriptionEnd:
-        """Return the next piece of text, or its end. Raises StreamError, also after `seconds` without either."""
+    async def receive(self, seconds: float | None = None) -> TranscriptionText | TranscriptionEnd | TurnEvent:
+        """Return the next piece of text, its end, or what is told of turns.
+
+        Raises StreamError, also after `seconds` without any of it; TurnDetectionMissingError if the model refuses to tell turns.
+        """
         while True:
             event = _decoded(await self._socket.receive(seconds))
             match event.type:
@@ -61,26 +70,44 @@ class TranscriptionSocket:
                     return TranscriptionText(event.text)
                 case "transcription.done":
                     return TranscriptionEnd(event.text)
+                case TurnSign.START | TurnSign.EAGER_END | TurnSign.RESUME | TurnSign.END:
+                    return TurnEvent(TurnSign(event.type), event.time_s * 1000)
+                case "session.updated":
+                    self._check_turns(event.session)
                 case "error":
-                    raise error_of_event(event.error.code if event.error else None, _WHAT)
+                    raise self._error(event.error or _Error())
                 case _:
                     continue
+
+    def _check_turns(self, session: "_SessionInForce | None") -> None:
+        if self._wants_turns and session is not None and session.turn_detection is None:
+            raise _without_turn_detection()
+
+    def _error(self, error: "_Error") -> StreamError:
+        if self._wants_turns and "turn_detection" in str(error.message):
+            return _without_turn_detection()
+        return error_of_event(error.code, _WHAT)
 
 
 @asynccontextmanager
 async def open_transcription(
-    client: StreamClient, model: str, encoding: Encoding, language: str | None
+    client: StreamClient, model: str, encoding: Encoding, language: str | None, end_timeout_ms: int | None = None
 ) -> AsyncIterator[TranscriptionSocket]:
-    """Open a transcription of mono audio. Raises StreamError if the upstream refuses it."""
+    """Open a transcription of mono audio. With `end_timeout_ms` turns are told too. Raises StreamError if the upstream refuses it."""
     async with client.socket(f"{PATH}?model={quote(model, safe='')}", _WHAT) as socket:
-        session = _Session(encoding, language or UNSET)
+        session = _Session(encoding, language or UNSET, _turn_detection(end_timeout_ms))
         await socket.send(_encoder.encode(_Update("session.update", session)))
-        yield TranscriptionSocket(socket)
+        yield TranscriptionSocket(socket, wants_turns=end_timeout_ms is not None)
+
+
+class _TurnDetection(Struct, frozen=True):
+    end_timeout_ms: int
 
 
 class _Session(Struct, frozen=True):
     audio_format: Encoding
     language: str | UnsetType
+    turn_detection: _TurnDetection | UnsetType
 
 
 class _Update(Struct, frozen=True):
@@ -90,12 +117,19 @@ class _Update(Struct, frozen=True):
 
 class _Error(Struct, frozen=True):
     code: Any = None
+    message: Any = None
+
+
+class _SessionInForce(Struct, frozen=True):
+    turn_detection: Any = UNSET
 
 
 class _Event(Struct, frozen=True):
     type: str
     text: str = ""
+    time_s: float = 0.0
     error: _Error | None = None
+    session: _SessionInForce | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -107,3 +141,11 @@ def _decoded(text: bytes) -> _Event:
         return _decoder.decode(text)
     except msgspec.DecodeError:
         raise StreamError(FaultKind.GARBLED, f"{_WHAT} failed: Mistral sent something that was not understood.") from None
+
+
+def _turn_detection(end_timeout_ms: int | None) -> _TurnDetection | UnsetType:
+    return UNSET if end_timeout_ms is None else _TurnDetection(end_timeout_ms)
+
+
+def _without_turn_detection() -> TurnDetectionMissingError:
+    return TurnDetectionMissingError(FaultKind.REJECTED, f"{_WHAT} failed: the model tells no turns.")

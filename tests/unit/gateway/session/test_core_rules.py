@@ -8,11 +8,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mistral_voice.gateway.session import commands, events, inputs
-from mistral_voice.gateway.session.config import OutputModality, ServerVadPatch, SessionPatch, TranscriptionPatch
+from mistral_voice.gateway.session.config import (
+    Eagerness,
+    OutputModality,
+    SessionPatch,
+    TranscriptionPatch,
+    TurnDetectionKind,
+    TurnDetectionPatch,
+)
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, Part, PartKind, Role
 from mistral_voice.mistral.stream.chat_request import ChatTool
 from mistral_voice.mistral.stream.errors import FaultKind
+from mistral_voice.mistral.stream.turn_events import TurnSign
 from tests.support.session import MS, Desk, a_policy
 
 _FAULT = Fault(FaultKind.UNAVAILABLE, "It broke.")
@@ -95,13 +103,15 @@ class Conversations(RuleBasedStateMachine):
         detection=st.sampled_from(
             [
                 None,
-                ServerVadPatch(),
-                ServerVadPatch(interrupt_response=False),
-                ServerVadPatch(create_response=False, interrupt_response=True),
+                TurnDetectionPatch(),
+                TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD),
+                TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD, eagerness=Eagerness.HIGH, interrupt_response=False),
+                TurnDetectionPatch(interrupt_response=False),
+                TurnDetectionPatch(create_response=False, interrupt_response=True),
             ]
         )
     )
-    def client_changes_detection(self, detection: ServerVadPatch | None) -> None:
+    def client_changes_detection(self, detection: TurnDetectionPatch | None) -> None:
         self.desk.give(inputs.UpdateSession(SessionPatch(turn_detection=detection)))
 
     @rule(
@@ -119,6 +129,14 @@ class Conversations(RuleBasedStateMachine):
     @rule(at_ms=st.integers(0, 5000), stale=st.booleans())
     def voice_stops(self, at_ms: int, stale: bool) -> None:
         self.desk.give(inputs.VoiceStopped(at_ms, self._epoch() - stale))
+
+    @rule(data=st.data(), sign=st.sampled_from(list(TurnSign)), at_ms=st.integers(-10, 5000))
+    def transcription_tells_of_the_turn(self, data: st.DataObject, sign: TurnSign, at_ms: int) -> None:
+        self.desk.give(inputs.TurnEvent(data.draw(st.sampled_from(self._turns()[-2:])), sign, at_ms))
+
+    @rule(data=st.data())
+    def transcription_has_no_turns(self, data: st.DataObject) -> None:
+        self.desk.give(inputs.TurnEventsMissing(data.draw(st.sampled_from(self._turns()[-2:]))))
 
     @rule(data=st.data(), text=_TEXTS)
     def transcription_says(self, data: st.DataObject, text: str) -> None:

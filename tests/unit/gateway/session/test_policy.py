@@ -4,7 +4,14 @@ import pytest
 
 from mistral_voice.contract.gateway_config import GatewayConfig, Integration, Limits, Policy, SessionDefaults, Upstream
 from mistral_voice.gateway.session import commands, events, inputs
-from mistral_voice.gateway.session.config import ServerVad, ServerVadPatch, SessionConfig, SessionPatch, Transcription, TranscriptionPatch
+from mistral_voice.gateway.session.config import (
+    ServerVad,
+    SessionConfig,
+    SessionPatch,
+    Transcription,
+    TranscriptionPatch,
+    TurnDetectionPatch,
+)
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import DEFAULT_INSTRUCTIONS, policy_of
 from tests.support.session import Desk, a_policy
@@ -21,8 +28,8 @@ def config_after(*patches: SessionPatch) -> SessionConfig:
 
 def test_an_update_leaves_alone_what_it_does_not_name() -> None:
     config = config_after(
-        SessionPatch(instructions="Be kind.", turn_detection=ServerVadPatch(threshold=0.7, silence_duration_ms=900)),
-        SessionPatch(turn_detection=ServerVadPatch(silence_duration_ms=300)),
+        SessionPatch(instructions="Be kind.", turn_detection=TurnDetectionPatch(threshold=0.7, silence_duration_ms=900)),
+        SessionPatch(turn_detection=TurnDetectionPatch(silence_duration_ms=300)),
         SessionPatch(transcription=TranscriptionPatch(language="fr")),
         SessionPatch(transcription=TranscriptionPatch()),
     )
@@ -33,8 +40,8 @@ def test_an_update_leaves_alone_what_it_does_not_name() -> None:
 
 def test_an_explicit_null_clears() -> None:
     config = config_after(
-        SessionPatch(turn_detection=ServerVadPatch(threshold=0.7), transcription=TranscriptionPatch(), max_output_tokens=5),
-        SessionPatch(turn_detection=ServerVadPatch(threshold=None), transcription=None, max_output_tokens=None),
+        SessionPatch(turn_detection=TurnDetectionPatch(threshold=0.7), transcription=TranscriptionPatch(), max_output_tokens=5),
+        SessionPatch(turn_detection=TurnDetectionPatch(threshold=None), transcription=None, max_output_tokens=None),
     )
     assert config.turn_detection == ServerVad()
     assert config.transcription is None
@@ -68,8 +75,8 @@ def test_an_allowed_name_is_taken_and_another_refused_with_what_there_is() -> No
         (SessionPatch(voice="somebody"), "session.audio.output.voice"),
         (SessionPatch(model="mistral-large-4"), "session.model"),
         (SessionPatch(max_output_tokens=5000), "session.max_output_tokens"),
-        (SessionPatch(turn_detection=ServerVadPatch(threshold=1.5)), "session.audio.input.turn_detection.threshold"),
-        (SessionPatch(turn_detection=ServerVadPatch(silence_duration_ms=0)), "session.audio.input.turn_detection.silence_duration_ms"),
+        (SessionPatch(turn_detection=TurnDetectionPatch(threshold=1.5)), "session.audio.input.turn_detection.threshold"),
+        (SessionPatch(turn_detection=TurnDetectionPatch(silence_duration_ms=0)), "session.audio.input.turn_detection.silence_duration_ms"),
         (SessionPatch(instructions="x" * 100_001), "session.instructions"),
     ],
 )
@@ -86,7 +93,7 @@ def test_a_refused_update_changes_nothing_and_names_its_field(patch: SessionPatc
 def test_push_to_talk_is_the_limit() -> None:
     desk = Desk(a_policy(manual_turns_only=True))
     assert desk.last(commands.Detect).settings is None
-    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=ServerVadPatch())))
+    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch())))
     assert desk.last(events.ErrorOccurred).code == "turn_detection_not_allowed"
     desk.give(inputs.UpdateSession(SessionPatch(turn_detection=None)))
     assert desk.last(events.SessionUpdated).session.config.turn_detection is None
@@ -107,7 +114,7 @@ def test_the_voice_is_fixed_after_the_first_audio() -> None:
 
 def test_settings_of_detection_that_did_not_change_leave_the_detector_alone() -> None:
     desk = Desk()
-    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=ServerVadPatch(threshold=0.5))))
+    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(threshold=0.5))))
     assert len(desk.all(commands.Detect)) == 1
 
 

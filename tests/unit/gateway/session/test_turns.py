@@ -4,7 +4,7 @@ import pytest
 
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.commands import Stage
-from mistral_voice.gateway.session.config import OutputModality, ServerVadPatch, SessionPatch, TranscriptionPatch
+from mistral_voice.gateway.session.config import OutputModality, SessionPatch, TranscriptionPatch, TurnDetectionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.events import ResponseStatus, StopReason
 from mistral_voice.gateway.session.input_audio import TRANSCRIPT_DEADLINE_MS, TRANSCRIPT_QUIET_MS
@@ -196,7 +196,7 @@ def test_speech_during_a_reply_cancels_it() -> None:
 
 def test_without_interrupt_response_the_reply_goes_on_and_the_next_follows() -> None:
     desk = Desk()
-    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=ServerVadPatch(interrupt_response=False))))
+    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(interrupt_response=False))))
     desk.give(inputs.TranscriptDone(spoken_turn(desk), "One."))
     second = spoken_turn(desk, 2500, 3500)
     desk.give(inputs.TranscriptDone(second, "Two."))
@@ -228,7 +228,7 @@ def test_a_reply_still_comes_if_the_second_turn_was_only_noise() -> None:
 
 def test_create_response_false_leaves_the_reply_to_the_client() -> None:
     desk = Desk()
-    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=ServerVadPatch(create_response=False))))
+    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(create_response=False))))
     desk.give(inputs.TranscriptDone(spoken_turn(desk), "Hello."))
     assert not desk.all(events.ResponseCreated)
     desk.give(inputs.CreateResponse())
