@@ -32,7 +32,7 @@ from mistral_voice.gateway.session.playout import Playout
 from mistral_voice.gateway.session.reply_calls import ReplyCalls
 from mistral_voice.gateway.session.reply_plan import ReplySettings
 from mistral_voice.gateway.text.clauses import ClauseSplitter
-from mistral_voice.gateway.text.speakable import speakable
+from mistral_voice.gateway.text.speakable import Speakable
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 from mistral_voice.mistral.stream.errors import FaultKind
 
@@ -74,6 +74,7 @@ class Reply:
         self._reason: StopReason | None = None
         self._fault: Fault | None = None
         self._splitter = ClauseSplitter()
+        self._speakable = Speakable()
         self._spoken = SpokenText(settings.audio_format)
         self._playout = Playout(settings.lead_ms, heard_from_ms, settings.audio_format)
         self._usage = ResponseUsage()
@@ -225,7 +226,7 @@ class Reply:
         self._outbox.put(TextDelta(self.id, item.id, PartKind.OUTPUT_TEXT, text, self._index))
 
     def _speak(self, piece: str) -> None:
-        spoken = speakable(piece)
+        spoken = self._speakable.words_of(piece)
         if not spoken:
             return
         item = self._open_item(PartKind.OUTPUT_AUDIO)
