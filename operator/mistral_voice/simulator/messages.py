@@ -16,6 +16,7 @@ CODE_ASSISTANT = "3240"
 CODE_TOOL_CALL = "3280"
 
 _TOOL_CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+_FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NO_ID = "null"
 _UNEVEN = "Not the same number of function calls and responses"
 
@@ -111,6 +112,12 @@ def _assistant_messages(messages: Sequence[Message]) -> Refusal | None:
 
 def _tool_call_ids(messages: Sequence[Message], strictness: Strictness) -> Refusal | None:
     for message in messages:
+        for call in message.tool_calls or ():
+            if not _FUNCTION_NAME.fullmatch(call.function.name):
+                return _call(
+                    f"Function name was {call.function.name} but must be a-z, A-Z, 0-9, or contain underscores and dashes, "
+                    "with a maximum length of 64."
+                )
         ids = [call.id for call in message.tool_calls or ()]
         if message.role == "tool":
             ids.append(message.tool_call_id or _NO_ID)

@@ -72,17 +72,27 @@ class TranscriptionScript(_Script, frozen=True):
 
 
 class ToolCallScript(_Script, frozen=True):
-    """A tool call of a reply; without `id` one is made as Mistral makes them."""
+    """A tool call of a reply; without `id` one is made as Mistral makes them.
+
+    With `pieces` a stream gives the arguments out piece by piece, one every `token_ms` of the reply, instead of `arguments` at once.
+    """
 
     name: str
     arguments: str = "{}"
     id: str | None = None
+    pieces: tuple[str, ...] = ()
+
+    @property
+    def whole_arguments(self) -> str:
+        """All of the arguments."""
+        return "".join(self.pieces) or self.arguments
 
 
 class ReplyScript(_Script, frozen=True):
-    """One chat reply. `{user}` in `text` stands for the last user message.
+    """One chat reply. `{user}` in `text` stands for the last user message, `{result}` for the last result of a tool.
 
-    `when` is a regular expression searched for in the last user message: a reply with one is used whenever it matches, the others in turn.
+    `when` is a regular expression searched for in the last message, the user's or a tool's result: a reply with one is used whenever it
+    matches, the others in turn.
     """
 
     text: str | None = None
@@ -161,13 +171,13 @@ class ScriptInUse:
             return self.script.transcription.turns
         return conversations[min(number, len(conversations) - 1)]
 
-    def next_reply(self, user: str, session: str | None) -> ReplyScript:
-        """Return the reply to this user message: the first whose `when` matches, else the session's next one of those without `when`."""
+    def next_reply(self, last: str, session: str | None) -> ReplyScript:
+        """Return the reply to this last message: the first whose `when` matches, else the session's next one of those without `when`."""
         in_turn = []
         for reply in self.script.chat.replies:
             if reply.when is None:
                 in_turn.append(reply)
-            elif re.search(reply.when, user, re.IGNORECASE):
+            elif re.search(reply.when, last, re.IGNORECASE):
                 return reply
         if not in_turn:
             return ReplyScript()

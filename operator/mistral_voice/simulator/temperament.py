@@ -56,6 +56,7 @@ class Reply:
     pieces: Sequence[Piece]
     tool_calls: Sequence[ToolCallScript] = ()
     tool_calls_at_ms: float = 0.0
+    token_ms: float = 0.0
     finish_reason: str = "stop"
     content_as_list: bool = False
 

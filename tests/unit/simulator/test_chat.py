@@ -101,6 +101,32 @@ async def test_a_tool_call_has_an_id_as_mistral_makes_them(mistral: SimulatorHan
     assert (second["id"], second["index"]) == ("abcDEF123", 1)
 
 
+async def test_arguments_can_stream_piece_by_piece(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
+    calls = [{"name": "weather", "pieces": ['{"city":', '"Paris"}']}, {"name": "clock"}]
+    await mistral.put_script({"chat": {"replies": [{"tool_calls": calls}]}})
+    chunks = await stream(http, chat(user("Weather?")))
+    deltas = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", ())]
+    assert [(delta["index"], delta["function"]["name"]) for delta in deltas] == [(0, "weather"), (0, ""), (1, "clock")]
+    assert (deltas[1]["id"], deltas[1]["function"]["arguments"]) == ("null", '"Paris"}')
+    answer = await whole(http, chat(user("Weather?")))
+    assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city":"Paris"}'
+
+
+async def test_a_reply_answers_a_tools_result(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
+    replies = [{"when": "weather", "tool_calls": [{"name": "weather", "id": "abcDEF123"}]}, {"when": "sunny", "text": "It is {result}."}]
+    await mistral.put_script({"chat": {"replies": replies}})
+    asked = (await whole(http, chat(user("Weather?"))))["choices"][0]["message"]
+    result = {"role": "tool", "content": "sunny", "tool_call_id": "abcDEF123"}
+    answer = await whole(http, chat(user("Weather?"), asked, result))
+    assert answer["choices"][0]["message"]["content"] == "It is sunny."
+
+
+async def test_no_call_is_made_where_none_is_allowed(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
+    await mistral.put_script({"chat": {"replies": [{"tool_calls": [{"name": "weather"}]}]}})
+    answer = (await whole(http, chat(user("Weather?"), tool_choice="none")))["choices"][0]
+    assert (answer["finish_reason"], answer["message"]["content"]) == ("stop", "You said: Weather?")
+
+
 async def test_max_tokens_cuts_the_reply(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
     await mistral.put_script({"chat": {"replies": [{"text": "one two three four"}]}})
     chunks = await stream(http, chat(user("Count"), max_tokens=2))

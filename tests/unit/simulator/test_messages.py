@@ -26,6 +26,11 @@ def call(*ids: str) -> dict[str, Any]:
     }
 
 
+def named_call(name: str) -> dict[str, Any]:
+    made = call("abcDEF123")
+    return {**made, "tool_calls": [{**made["tool_calls"][0], "function": {"name": name, "arguments": "{}"}}]}
+
+
 def result(call_id: str | None) -> dict[str, Any]:
     return {"role": "tool", "content": "42", "tool_call_id": call_id}
 
@@ -75,6 +80,7 @@ def test_legal_lists_pass(messages: list[dict[str, Any]]) -> None:
         ([USER, call("abcDEF123", "abcDEF123"), result("abcDEF123")], "3230"),
         ([USER, {"role": "assistant", "content": ""}, USER], "3240"),
         ([USER, {"role": "assistant", "content": "a", "prefix": True}, USER], "3240"),
+        ([USER, named_call("a function"), result("abcDEF123")], "3280"),
         ([USER, call("call_abcdef"), result("call_abcdef")], "3280"),
         ([USER, call("abcDEF12"), result("abcDEF12")], "3280"),
         ([USER, call("abcDEF1234"), result("abcDEF1234")], "3280"),

@@ -51,7 +51,7 @@ ChatPiece = ChatText | ChatCallPiece | ChatEnd
 async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
     """Yield the answer as it is written; the last is always a ChatEnd. Raises StreamError, also if the stream breaks off in the middle."""
     body = _encoder.encode(_body(request))
-    calls = _Calls()
+    calls = CallReader()
     finish_reason: str | None = None
     usage: ChatUsage | None = None
     async with client.post(PATH, body, _WHAT) as answer, aclosing(data_of_events(answer)) as events:
@@ -74,7 +74,7 @@ async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenera
     yield ChatEnd(finish_reason, usage)
 
 
-class _Calls:
+class CallReader:
     """Tells the calls of an answer apart. A piece belongs to the call of its id; without one, to the newest call of its index."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class _Calls:
         self._by_index: dict[int, int] = {}
         self._count = 0
 
-    def piece(self, piece: "_CallDelta") -> ChatCallPiece:
+    def piece(self, piece: "CallDelta") -> ChatCallPiece:
         """Return what a delta brings."""
         call_id = "" if piece.id in (None, "null") else str(piece.id)
         number = self._by_id.get(call_id) if call_id else self._by_index.get(piece.index or 0)
@@ -152,20 +152,24 @@ class _Content(Struct, frozen=True):
     text: Any = None
 
 
-class _FunctionDelta(Struct, frozen=True):
+class FunctionDelta(Struct, frozen=True):
+    """Name and arguments, as far as they come with this piece."""
+
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 
-class _CallDelta(Struct, frozen=True):
-    function: _FunctionDelta = _FunctionDelta()
+class CallDelta(Struct, frozen=True):
+    """A piece of a call on the wire."""
+
+    function: FunctionDelta = FunctionDelta()
     id: str | None = None
     index: int | None = None
 
 
 class _Delta(Struct, frozen=True):
     content: str | list[_Content] | None = None
-    tool_calls: list[_CallDelta] | None = None
+    tool_calls: list[CallDelta] | None = None
 
 
 class _Choice(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -58,7 +58,11 @@ class _Answer:
             await self._wait(piece.at_ms)
             await stream.send(self._chunk({"content": self._content(piece)}))
         last: dict[str, Any] = {"content": ""}
-        if self._reply.tool_calls:
+        if any(call.pieces for call in self._reply.tool_calls):
+            for number, delta in enumerate(_call_deltas(self._reply.tool_calls)):
+                await self._wait(self._reply.tool_calls_at_ms + number * self._reply.token_ms)
+                await stream.send(self._chunk({"content": "", "tool_calls": [delta]}))
+        elif self._reply.tool_calls:
             await self._wait(self._reply.tool_calls_at_ms)
             last["tool_calls"] = _tool_calls(self._reply.tool_calls)
         total = self._usage()
@@ -126,10 +130,20 @@ def _chunks(piece: Piece) -> list[Any]:
 
 
 def _tool_calls(calls: Sequence[ToolCallScript]) -> list[Any]:
-    return [
-        {"id": call.id or _tool_call_id(), "type": "function", "index": index, "function": {"name": call.name, "arguments": call.arguments}}
-        for index, call in enumerate(calls)
-    ]
+    return [_tool_call(call.id or _tool_call_id(), index, call.name, call.whole_arguments) for index, call in enumerate(calls)]
+
+
+def _call_deltas(calls: Sequence[ToolCallScript]) -> Iterator[Any]:
+    """Give the calls out piece by piece: id and name come with the first piece of each."""
+    for index, call in enumerate(calls):
+        first, *others = call.pieces or (call.arguments,)
+        yield _tool_call(call.id or _tool_call_id(), index, call.name, first)
+        for piece in others:
+            yield _tool_call("null", index, "", piece)
+
+
+def _tool_call(call_id: str, index: int, name: str, arguments: str) -> Any:
+    return {"id": call_id, "type": "function", "index": index, "function": {"name": name, "arguments": arguments}}
 
 
 def _tool_call_id() -> str:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from mistral_voice.simulator.audio import Samples
 from mistral_voice.simulator.clock import Clock
 from mistral_voice.simulator.dialect import Dialect
@@ -30,8 +32,11 @@ class ScriptedTemperament:
 
     async def reply(self, request: ChatRequest, script: ScriptInUse, session: str | None) -> Reply:
         """Return the script's reply to a conversation."""
-        user = next((message.text() for message in reversed(request.messages) if message.role == "user"), "")
-        return scripted_reply(script.next_reply(user, session), user)
+        user, result = (_last(request, role) for role in ("user", "tool"))
+        reply = script.next_reply(request.messages[-1].text(), session)
+        if request.tool_choice == "none" and reply.tool_calls:
+            reply = msgspec.structs.replace(reply, tool_calls=())
+        return scripted_reply(reply, user, result)
 
     async def speak(self, text: str, voice: Voice | None, script: ScriptInUse, sample_rate: int) -> AsyncIterator[Samples]:  # noqa: ARG002
         """Yield the text's tone in chunks, at the script's pace."""
@@ -65,10 +70,14 @@ class ScriptedTemperament:
         return self._tones[wanted]
 
 
-def scripted_reply(script: ReplyScript, user: str) -> Reply:
-    """Return a script's reply with its pace; `{user}` becomes the last user message."""
+def _last(request: ChatRequest, role: str) -> str:
+    return next((message.text() for message in reversed(request.messages) if message.role == role), "")
+
+
+def scripted_reply(script: ReplyScript, user: str, result: str = "") -> Reply:
+    """Return a script's reply with its pace; `{user}` becomes the last user message, `{result}` the last result of a tool."""
     text = script.text if script.text is not None else ("" if script.tool_calls else DEFAULT_REPLY)
-    texts: Sequence[str] = script.tokens or _tokens(text.replace("{user}", user))
+    texts: Sequence[str] = script.tokens or _tokens(text.replace("{user}", user).replace("{result}", result))
     thinking = [script.thinking] if script.thinking else []
     pieces = []
     for number, (text, thought) in enumerate([("", thought) for thought in thinking] + [(text, "") for text in texts]):
@@ -76,6 +85,7 @@ def scripted_reply(script: ReplyScript, user: str) -> Reply:
     return Reply(
         pieces=pieces,
         tool_calls=script.tool_calls,
+        token_ms=script.token_ms,
         tool_calls_at_ms=script.first_token_ms + len(pieces) * script.token_ms,
         finish_reason=script.finish_reason or ("tool_calls" if script.tool_calls else "stop"),
         content_as_list=script.content_as_list,

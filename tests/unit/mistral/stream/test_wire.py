@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import hypothesis.strategies as st
+import msgspec
 import pytest
 from hypothesis import given
 
 from mistral_voice.contract.secret import Secret
-from mistral_voice.mistral.stream.chat import ChatEnd, ChatText, stream_chat
+from mistral_voice.mistral.stream.chat import CallDelta, CallReader, ChatCallPiece, ChatEnd, ChatText, stream_chat
 from mistral_voice.mistral.stream.chat_request import ChatMessage, ChatRequest
 from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_http
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event, error_of_status
@@ -173,3 +174,36 @@ def test_mistrals_own_codes_pass() -> None:
     assert error_of_event(3804, "The transcription").is_transient
     assert error_of_event(None, "The transcription").is_transient
     assert not error_of_event(1500, "The transcription").is_transient
+
+
+async def test_calls_are_told_apart_and_their_arguments_joined(client: StreamClient, mistral: SimulatorHandle) -> None:
+    calls = [{"name": "weather", "pieces": ['{"city":', ' "Paris"}']}, {"name": "clock", "arguments": "{}"}]
+    await mistral.put_script({"chat": {"replies": [{"text": "Wait.", "tool_calls": calls}]}})
+    async with aclosing(stream_chat(client, REQUEST)) as answer:
+        pieces = [piece async for piece in answer]
+    assert [piece for piece in pieces if isinstance(piece, ChatCallPiece)] == [
+        ChatCallPiece(0, "weather", '{"city":'),
+        ChatCallPiece(0, "", ' "Paris"}'),
+        ChatCallPiece(1, "clock", "{}"),
+    ]
+    assert isinstance(pieces[-1], ChatEnd)
+    assert pieces[-1].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("deltas", "pieces"),
+    [
+        ('{"id":"a","function":{"name":"f","arguments":{"x":1}}}', [(0, "f", '{"x":1}')]),
+        (
+            '{"id":"a","index":0,"function":{"name":"f","arguments":"{}"}},{"id":"b","index":0,"function":{"name":"g","arguments":"{}"}}',
+            [(0, "f", "{}"), (1, "g", "{}")],
+        ),
+        ('{"index":1,"function":{"name":"f","arguments":"{"}},{"index":1,"function":{"arguments":"}"}}', [(0, "f", "{"), (0, "", "}")]),
+        ('{"id":"null","function":{"name":"f"}}', [(0, "f", "")]),
+    ],
+    ids=["arguments as an object", "one index for all", "no ids", "no arguments"],
+)
+def test_calls_are_read_however_they_are_numbered(deltas: str, pieces: list[tuple[int, str, str]]) -> None:
+    read_pieces = CallReader()
+    chunk = msgspec.json.decode(f"[{deltas}]", type=list[CallDelta])
+    assert [read_pieces.piece(delta) for delta in chunk] == [ChatCallPiece(*piece) for piece in pieces]
