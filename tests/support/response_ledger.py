@@ -42,6 +42,8 @@ class ResponseLedger:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._live: dict[str, LiveResponse] = {}
+        self._speculation: str | None = None
+        self._kept: str | None = None
 
     @property
     def live(self) -> str | None:
@@ -71,8 +73,11 @@ class ResponseLedger:
         assert view.id not in self._seen
         assert view.status == "in_progress"
         assert not view.output
+        assert view.id != self._speculation, "a speculation was shown"
+        assert self._kept in (None, view.id), "a speculation was kept and not used"
         self._seen.add(view.id)
-        self._live[view.id] = LiveResponse(out_of_band)
+        self._live[view.id] = LiveResponse(out_of_band, asked=view.id == self._kept)
+        self._kept = None
 
     def _item(self, response_id: str, index: int, item_id: str, *stages: int) -> ItemInMaking:
         assert response_id in self._live, f"{response_id} is not live"
@@ -163,6 +168,23 @@ class ResponseLedger:
         response.asked = True
         assert refusal(wire_messages(command.request.messages), Strictness()) is None
 
+    def _on_Speculate(self, command: commands.Speculate) -> None:
+        assert self._speculation is None, "two speculations at once"
+        assert command.reply_id not in self._seen
+        assert refusal(wire_messages(command.request.messages), Strictness()) is None
+        self._speculation = command.reply_id
+
+    def _on_DropSpeculation(self, command: commands.DropSpeculation) -> None:
+        assert command.reply_id == self._speculation
+        self._seen.add(command.reply_id)
+
+    def _on_Speculated(self, command: commands.Speculated) -> None:
+        assert self._speculation is not None, "a speculation ended twice"
+        if command.wasted is None:
+            assert self._speculation not in self._seen, "a dropped speculation was kept"
+            self._kept = self._speculation
+        self._speculation = None
+
     def _on_Speak(self, command: commands.Speak) -> None:
         response = self._live[command.response_id]
         assert command.segment == response.segments
@@ -176,6 +198,7 @@ class ResponseLedger:
 
     def _on_EndSession(self, _: commands.EndSession) -> None:
         assert not self._live, "the session ended with a live response"
+        assert self._speculation is None, "the session ended with a speculation"
 
 
 def wire_messages(messages: Sequence[ChatMessage]) -> list[WireMessage]:

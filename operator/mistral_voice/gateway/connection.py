@@ -150,6 +150,12 @@ class Connection:
                     self._speaker.prepare(voice)
                 case commands.StartReply(response_id=response_id, request=request):
                     self._replier.start(response_id, request)
+                case commands.Speculate(reply_id=reply_id, request=request):
+                    self._replier.start(reply_id, request)
+                case commands.DropSpeculation(reply_id=reply_id):
+                    self._replier.drop(reply_id)
+                case commands.Speculated(wasted=wasted):
+                    self._metrics.speculated(wasted)
                 case commands.Speak():
                     self._speaker.speak(output)
                 case commands.FinishSpeech(response_id=response_id):

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from mistral_voice.contract.gateway_config import Integration
 from mistral_voice.gateway.admission import Reason
 from mistral_voice.gateway.session.commands import EndReason, Happening, Stage
+from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
@@ -42,6 +43,10 @@ class GatewayMetrics:
         self._errors = {(kind, fault): errors.labels(*self._constant, kind, fault.value) for kind in UPSTREAMS for fault in FaultKind}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
         self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
+        speculations = self._counter(registry, "speculations", "Replies begun before their turn had ended, by outcome.", "outcome")
+        self._kept, self._wasted = (speculations.labels(*self._constant, outcome) for outcome in ("kept", "wasted"))
+        tokens = self._counter(registry, "speculation_wasted_tokens", "Tokens of wasted speculations, by kind.", "kind")
+        self._wasted_input, self._wasted_output = (tokens.labels(*self._constant, kind) for kind in ("input", "output"))
         fallbacks = self._counter(
             registry, "semantic_fallbacks", "Turns that the local silence ended instead of Mistral, by reason.", "reason"
         )
@@ -73,6 +78,15 @@ class GatewayMetrics:
     def count(self, happening: Happening) -> None:
         """Count something that happened in a session."""
         self._counts[happening].inc()
+
+    def speculated(self, wasted: Usage | None) -> None:
+        """Count a speculation, and its tokens if it was of no use."""
+        if wasted is None:
+            self._kept.inc()
+            return
+        self._wasted.inc()
+        self._wasted_input.inc(wasted.input_tokens)
+        self._wasted_output.inc(wasted.output_tokens)
 
     def limit_hit(self, limit: str) -> None:
         """Count a limit that was hit, one of LIMITS."""

@@ -150,3 +150,68 @@ async def test_a_new_language_comes_with_the_next_turn(gateway: GatewayHandle, m
         await client.until("response.done")
     asked = [sent_to_mistral(request)[0]["session"] for request in await mistral.requests(endpoint="transcription_realtime")]
     assert [session["language"] for session in asked] == ["en", "fr"]
+
+
+EAGER = {"start_ms": 300, "eager_end_ms": 1500, "end_ms": 3000}
+"""A turn that seems to be over 1.5 s before it is, by the audio of its socket."""
+
+
+def speculative(*deltas: tuple[str, int], **turn: Any) -> dict[str, Any]:
+    said = [{"text": text, "at_ms": at_ms} for text, at_ms in deltas]
+    return {
+        "transcription": {"listening": "offsets", "turns": [{"language": None, **EAGER, "deltas": said, **turn}]},
+        "chat": {"replies": [{"text": "You said: {user}. So be it, then."}]},
+    }
+
+
+async def begin_to_ask(client: RealtimeClient, mistral: SimulatorHandle) -> None:
+    """Speak up to the eager end, and wait until Mistral has been asked for the reply."""
+    await semantic(client)
+    await client.say((silence(200) + speech(QUESTION) + silence(2000))[: 48 * 2300])
+    await eventually(lambda: mistral.simulator.recorder.find(endpoint="chat"), "the speculation")
+
+
+async def test_the_reply_is_begun_early_and_kept(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    await mistral.put_script(speculative((QUESTION.removesuffix("?"), 500), ("?", 2600)))
+    async with gateway.connect() as client:
+        await begin_to_ask(client, mistral)
+        assert "input_audio_buffer.committed" not in client.types
+        await client.say(silence(2000))
+        done = (await client.until("response.done"))["response"]
+    assert done["status"] == "completed"
+    assert done["output"][0]["content"][0]["transcript"] == f"You said: {QUESTION.removesuffix('?')}. So be it, then."
+    assert done["usage"]["output_tokens"] > 0
+    assert transcripts(client) == [QUESTION]
+    assert client.types.index("input_audio_buffer.committed") < client.types.index("response.created")
+    assert len(await mistral.requests(endpoint="chat")) == 1
+    assert await gateway.metric("speculations_total", outcome="kept") == 1
+    assert await gateway.metric("speculations_total", outcome="wasted") == 0
+
+
+async def test_a_wrong_guess_is_never_heard_and_its_cost_is_counted(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    await mistral.put_script(speculative(("Call my mother", 500), (" tomorrow.", 2600)))
+    async with gateway.connect() as client:
+        await begin_to_ask(client, mistral)
+        await client.say(silence(2000))
+        done = (await client.until("response.done"))["response"]
+    assert done["output"][0]["content"][0]["transcript"] == "You said: Call my mother tomorrow.. So be it, then."
+    assert len(client.all("response.created")) == 1
+    spoken = "".join(delta["delta"] for delta in client.all("response.output_audio_transcript.delta"))
+    assert spoken == "You said: Call my mother tomorrow.. So be it, then."
+    asked = [request["body"]["messages"][-1]["content"] for request in await mistral.requests(endpoint="chat")]
+    assert asked[-1] == "Call my mother tomorrow."
+    assert asked[0] == "Call my mother"
+    assert await gateway.metric("speculations_total", outcome="wasted") >= 1
+    assert await gateway.metric("speculation_wasted_tokens_total", kind="input") > 0
+
+
+async def test_a_turn_that_resumes_takes_its_reply_back(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    await mistral.put_script(speculative(("What is the capital", 500), (" of France?", 3000), resume_ms=2700, end_ms=4000))
+    async with gateway.connect() as client:
+        await begin_to_ask(client, mistral)
+        await client.say(silence(3000))
+        done = (await client.until("response.done"))["response"]
+    assert done["output"][0]["content"][0]["transcript"] == f"You said: {QUESTION}. So be it, then."
+    assert len(client.all("response.created")) == 1
+    assert await gateway.metric("speculations_total", outcome="wasted") == 1
+    assert await gateway.metric("speculations_total", outcome="kept") == 0

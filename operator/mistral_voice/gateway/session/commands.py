@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad, Transcription
+from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 
 
@@ -69,6 +70,25 @@ class StartReply(Struct, frozen=True):
 
     response_id: str
     request: ChatRequest
+
+
+class Speculate(Struct, frozen=True):
+    """Write this reply to words that are only presumed. It becomes a response without a further `StartReply`, or is dropped."""
+
+    reply_id: str
+    request: ChatRequest
+
+
+class DropSpeculation(Struct, frozen=True):
+    """Nothing of this reply is wanted."""
+
+    reply_id: str
+
+
+class Speculated(Struct, frozen=True):
+    """A speculation has ended: None if the reply is used, else the tokens that were wasted."""
+
+    wasted: Usage | None
 
 
 class Speak(Struct, frozen=True):
@@ -151,6 +171,9 @@ Command = (
     | DropTurn
     | PrepareSpeech
     | StartReply
+    | Speculate
+    | DropSpeculation
+    | Speculated
     | Speak
     | FinishSpeech
     | DropReply

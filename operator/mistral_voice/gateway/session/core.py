@@ -102,7 +102,8 @@ class Session:
         finished, self._turns.finished = self._turns.finished, []
         for turn in finished:
             self._replies.turn_finished(turn)
-        self._replies.advance(caller_speaks=self._turns.is_speaking, awaits_transcript=self._turns.awaits_transcript)
+        turns = self._turns
+        self._replies.advance(caller_speaks=turns.is_speaking, awaits_transcript=turns.awaits_transcript, presumed=turns.presumed)
 
     @property
     def _is_busy(self) -> bool:
@@ -165,10 +166,10 @@ class Session:
             inputs.TranscriptRestarted: turns.transcript_restarted,
             inputs.TranscriptDone: turns.transcript_done,
             inputs.TranscriptFailed: turns.transcript_failed,
-            inputs.ReplyText: replies.reply_text,
-            inputs.ReplyCall: replies.reply_call,
-            inputs.ReplyFinished: replies.reply_finished,
-            inputs.ReplyFailed: replies.reply_failed,
+            inputs.ReplyText: replies.reply_piece,
+            inputs.ReplyCall: replies.reply_piece,
+            inputs.ReplyFinished: replies.reply_piece,
+            inputs.ReplyFailed: replies.reply_piece,
             inputs.SpeechAudio: replies.speech_audio,
             inputs.SpeechFinished: replies.speech_finished,
             inputs.SpeechFailed: replies.speech_failed,

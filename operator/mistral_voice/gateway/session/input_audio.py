@@ -34,7 +34,7 @@ class PendingTurn(Struct):
 
     `visible`: the client sees the transcript. `restarted`: transcription began anew, so deltas that the client saw are void. `done` and
     `fault` tell that no more text comes. `text_due_ms`: when transcription has stalled unless text comes before, None while none is
-    expected; `retried`: it stalled before.
+    expected; `retried`: it stalled before. `presumed_ms` is its length if it seems to be over, None if it surely goes on.
     """
 
     item_id: str
@@ -49,6 +49,7 @@ class PendingTurn(Struct):
     fault: Fault | None = None
     text_due_ms: float | None = None
     retried: bool = False
+    presumed_ms: int | None = None
 
     def expect_text(self, now_ms: float) -> None:
         """Text has come, or is to come from now on."""

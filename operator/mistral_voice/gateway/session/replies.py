@@ -10,6 +10,7 @@ from mistral_voice.gateway.session.heard import SpokenSegment
 from mistral_voice.gateway.session.inputs import ResponseOptions
 from mistral_voice.gateway.session.reply import Reply
 from mistral_voice.gateway.session.reply_plan import ReplySettings, plan, request
+from mistral_voice.gateway.session.speculation import PresumedTurn, ReplyPiece, Speculation, Speculator
 from mistral_voice.gateway.session.turns import FinishedTurn
 
 MAX_SPOKEN_REMEMBERED = 20
@@ -27,6 +28,7 @@ class Replies:
     def __init__(self, context: Context, cache_key: str) -> None:
         self._context = context
         self._cache_key = cache_key
+        self._speculator = Speculator(context, cache_key)
         self._live: Reply | None = None
         self._out_of_band: dict[str, Reply] = {}
         self._owed_since_ms: float | None = None
@@ -49,7 +51,8 @@ class Replies:
     @property
     def deadline_ms(self) -> float | None:
         """When the clock has something for a reply."""
-        return min((reply.deadline_ms for reply in self._all if reply.deadline_ms is not None), default=None)
+        deadlines = (self._speculator.deadline_ms, *(reply.deadline_ms for reply in self._all))
+        return min((at for at in deadlines if at is not None), default=None)
 
     @property
     def live_item_ids(self) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ class Replies:
     def drop(self) -> None:
         """The session ends: all replies stop."""
         self._owed_since_ms = self._queued = None
+        self._speculator.drop()
         for reply in self._all:
             reply.cancel(None)
 
@@ -108,14 +112,34 @@ class Replies:
         elif turn.replies and turn.text:
             self._owed_since_ms = turn.committed_ms
 
-    def advance(self, *, caller_speaks: bool, awaits_transcript: bool) -> None:
-        """Go on as far as the present state allows: let replies end, begin the one that is owed, have waiting ones written."""
+    def advance(self, *, caller_speaks: bool, awaits_transcript: bool, presumed: PresumedTurn | None = None) -> None:
+        """Go on as far as the present state allows: let replies end, begin the one that is owed, have waiting ones written.
+
+        A reply to a turn that is only presumed to be over is written unseen, and used if the presumption was right.
+        """
         self._advance_all()
         if self.is_owed and self._live is None and not caller_speaks and not awaits_transcript:
-            self._begin(self._queued or self._usual(), committed_ms=self._owed_since_ms)
+            settings = self._queued or self._usual()
+            self._begin(settings, self._owed_since_ms, self._speculator.claim(settings))
         for reply in self._all:
             if reply.is_waiting and not (awaits_transcript and reply.settings.reads_conversation):
                 self._generate(reply)
+        may_speculate = self._live is None and self._queued is None
+        self._speculator.advance(presumed if may_speculate else None, voice_is_fixed=self.voice_is_fixed)
+
+    def reply_piece(self, event: ReplyPiece) -> None:
+        """More of a reply was written."""
+        if self._speculator.takes(event):
+            return
+        match event:
+            case inputs.ReplyText():
+                self.reply_text(event)
+            case inputs.ReplyCall():
+                self.reply_call(event)
+            case inputs.ReplyFinished():
+                self.reply_finished(event)
+            case inputs.ReplyFailed():
+                self.reply_failed(event)
 
     def reply_text(self, event: inputs.ReplyText) -> None:
         """More text came."""
@@ -179,12 +203,19 @@ class Replies:
         while len(self._spoken) > MAX_SPOKEN_REMEMBERED:
             del self._spoken[next(iter(self._spoken))]
 
-    def _begin(self, settings: ReplySettings, committed_ms: float | None) -> Reply:
+    def _begin(self, settings: ReplySettings, committed_ms: float | None, written: Speculation | None = None) -> Reply:
         context = self._context
         self._owed_since_ms = self._queued = None
-        self._live = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms, self._plays_until_ms)
-        self._announce(self._live)
-        return self._live
+        reply_id = written.reply_id if written else None
+        reply = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms, self._plays_until_ms, reply_id)
+        self._live = reply
+        self._announce(reply)
+        if written is not None:
+            self._result_came = False
+            reply.adopt(context.now_ms)
+            for piece in written.pieces:
+                self.reply_piece(piece)
+        return reply
 
     def _begin_out_of_band(self, settings: ReplySettings) -> None:
         if len(self._out_of_band) >= MAX_OUT_OF_BAND:

@@ -57,8 +57,9 @@ class Reply:
         outbox: Outbox,
         turn_committed_ms: float | None,
         heard_from_ms: float | None = None,
+        reply_id: str | None = None,
     ) -> None:
-        self.id = new_id("resp")
+        self.id = reply_id or new_id("resp")
         self.settings = settings
         self._conversation_id = conversation.id if conversation else None
         self._new_id = new_id
@@ -134,10 +135,14 @@ class Reply:
 
     def generate(self, request: ChatRequest, now_ms: float) -> None:
         """The conversation is complete; have the reply written."""
+        self.adopt(now_ms)
+        self._outbox.put(StartReply(self.id, request))
+
+    def adopt(self, now_ms: float) -> None:
+        """The conversation is complete, and the reply is being written already."""
         self._phase = _Phase.GENERATING
         self._output.place()
         self._asked_ms = now_ms
-        self._outbox.put(StartReply(self.id, request))
 
     def text(self, text: str, now_ms: float) -> None:
         """More text came from the model."""

@@ -71,10 +71,17 @@ def plan(context: Context, options: ResponseOptions, *, voice_is_fixed: bool) ->
     )
 
 
-def request(context: Context, settings: ReplySettings, cache_key: str) -> ChatRequest:
-    """Return what Mistral is asked. References to items that have gone since are left out."""
+def request(context: Context, settings: ReplySettings, cache_key: str, presumed: Item | None = None) -> ChatRequest:
+    """Return what Mistral is asked. References to items that have gone since are left out.
+
+    `presumed` stands for the item of its id, or follows the newest if there is none.
+    """
     conversation = context.conversation
     items = list(conversation.items)
+    if presumed is not None:
+        items = [presumed if item.id == presumed.id else item for item in items]
+        if conversation.get(presumed.id) is None:
+            items.append(presumed)
     if settings.input is not None:
         found = (conversation.get(item.id) if isinstance(item, ItemReference) else item for item in settings.input)
         items = [item for item in found if item is not None]

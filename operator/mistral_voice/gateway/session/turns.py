@@ -34,6 +34,7 @@ from mistral_voice.gateway.session.events import (
 from mistral_voice.gateway.session.input_audio import SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
 from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
 from mistral_voice.gateway.session.semantic import SemanticTurn
+from mistral_voice.gateway.session.speculation import PresumedTurn
 from mistral_voice.mistral.stream.errors import FaultKind
 from mistral_voice.mistral.stream.turn_events import TurnSign
 
@@ -73,6 +74,18 @@ class Turns:
     def awaits_transcript(self) -> bool:
         """Whether a committed turn's transcript is awaited."""
         return self._audio.awaits_transcript
+
+    @property
+    def presumed(self) -> PresumedTurn | None:
+        """The turn that seems to be over, if a reply will follow it and no other turn's words are awaited."""
+        if len(self._audio.pending) != 1:
+            return None
+        (turn,) = self._audio.pending.values()
+        settings = self._context.config.turn_detection
+        replies = turn.replies if turn.committed_ms is not None else settings is not None and settings.create_response
+        if turn.presumed_ms is None or not replies:
+            return None
+        return PresumedTurn(turn.item_id, turn.text, turn.last_text_ms, turn.presumed_ms)
 
     @property
     def deadline_ms(self) -> float | None:
@@ -173,8 +186,11 @@ class Turns:
         if turn is None or semantic is None or turn.item_id != event.item_id:
             return
         semantic.noticed = True
-        if event.sign is TurnSign.END:
-            end_ms = min(turn.from_ms + max(0, int(event.at_ms)), self._audio.position_ms)
+        length_ms = min(max(0, int(event.at_ms)), self._audio.position_ms - turn.from_ms)
+        if event.sign is not TurnSign.END:
+            self._audio.pending[turn.item_id].presumed_ms = length_ms if event.sign is TurnSign.EAGER_END else None
+        else:
+            end_ms = turn.from_ms + length_ms
             self._end(turn, end_ms)
             if semantic.goes_on_after(end_ms):
                 self.detect(self._context.config.turn_detection, end_ms)
@@ -261,6 +277,7 @@ class Turns:
         if turn is None or semantic is None or not semantic.is_quiet:
             return False
         semantic.voice(at_ms)
+        self._audio.pending[turn.item_id].presumed_ms = None
         self._audio.pending[turn.item_id].expect_text(self._context.now_ms)
         return True
 

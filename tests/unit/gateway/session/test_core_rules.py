@@ -40,7 +40,9 @@ class Conversations(RuleBasedStateMachine):
         return [command.item_id for command in self.desk.all(commands.StartTurn)] or ["item_none"]
 
     def _responses(self) -> list[str]:
-        return [event.response.id for event in self.desk.all(events.ResponseCreated)] or ["resp_none"]
+        created = [event.response.id for event in self.desk.all(events.ResponseCreated)]
+        speculated = [command.reply_id for command in self.desk.all(commands.Speculate)]
+        return [*created, *speculated] or ["resp_none"]
 
     def _epoch(self) -> int:
         return self.desk.last(commands.Detect).epoch
@@ -220,6 +222,24 @@ class Conversations(RuleBasedStateMachine):
         self.desk.give(inputs.AppendAudio(MS * length_ms))
         self.desk.give(inputs.VoiceStopped(length_ms, self._epoch()))
         self.desk.give(inputs.CommitAudio())
+
+    @rule(ending=st.sampled_from(["kept", "other words", "resumed", "no words"]))
+    def a_turn_ends_by_what_is_said(self, ending: str) -> None:
+        """A turn under semantic detection, with an eager end long enough for a speculation."""
+        desk = self.desk
+        desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD))))
+        desk.give(inputs.AppendAudio(MS * 900), inputs.VoiceStarted(0, self._epoch()))
+        item_id = self._turns()[-1]
+        desk.give(inputs.TranscriptDelta(item_id, "Hello"), inputs.TurnEvent(item_id, TurnSign.EAGER_END, 800))
+        desk.wait(100)
+        if ending == "resumed":
+            desk.give(inputs.TurnEvent(item_id, TurnSign.RESUME, 850))
+            return
+        if ending == "other words":
+            desk.give(inputs.TranscriptDelta(item_id, " again"))
+        desk.give(inputs.TurnEvent(item_id, TurnSign.END, 900))
+        if ending != "no words":
+            desk.give(inputs.TranscriptDone(item_id))
 
     @rule(milliseconds=st.sampled_from([1, 100, 900]))
     def time_passes(self, milliseconds: int) -> None:
