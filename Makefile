@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit api e2e test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit conformance-core conformance api e2e test demo demo-down bench clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3.") if sys.version_info < (3, 11) else None'
@@ -27,6 +27,8 @@ lock: ## write the hashed requirement files anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra live -c requirements.txt -o requirements-demo.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements-demo.txt -o requirements-dev.txt
 	$(COMPILE) --group build -c requirements-dev.txt -o requirements-build.txt
+	$(COMPILE) --group conformance -o requirements-conformance.txt
+	cd tests/conformance/js && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 generate: venv ## write the generated files (crds/ and the chart's copy of them) from the models
 	$(BIN)/python -m mistral_voice.contract.crd
@@ -41,6 +43,14 @@ lint: venv ## formatting, lint, types and import directions
 unit: venv ## tests that need nothing but Python
 	$(BIN)/pytest tests/unit
 
+conformance-core: venv ## tests with the clients of `openai` and `@openai/agents-realtime`
+	$(BIN)/python -m tests.conformance
+	$(BIN)/pytest tests/conformance
+
+conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agents`
+	$(BIN)/python -m tests.conformance --all
+	$(BIN)/pytest tests/conformance --clients all
+
 api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/python -m tests.cluster build
 	$(BIN)/pytest tests/api tests/chart
@@ -50,7 +60,7 @@ e2e: venv ## tests on a real node
 	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
 	$(BIN)/pytest tests/e2e
 
-test: lint unit api e2e ## everything
+test: lint unit conformance-core api e2e ## everything
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

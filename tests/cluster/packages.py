@@ -1,4 +1,4 @@
-"""The Debian packages that stand in for a container engine where there is none."""
+"""The Debian packages that tests need: those that stand in for a container engine where there is none, and Node."""
 
 import os
 import shlex
@@ -35,6 +35,8 @@ ENGINE = (
 CNI_NETWORK = (Package("containernetworking-plugins", "/usr/lib/cni/bridge"),)
 NETAVARK_NETWORK = (Package("netavark", "/usr/lib/podman/netavark"), Package("aardvark-dns", "/usr/lib/podman/aardvark-dns"))
 FIRST_PODMAN_WITHOUT_CNI = 5
+# Not of clusters, but of the conformance tests: clients for Node.
+NODE = (Package("nodejs", "node"), Package("npm", "npm"))
 
 
 def missing_packages(packages: Sequence[Package], is_present: Callable[[str], bool]) -> list[str]:
@@ -61,6 +63,14 @@ class Packages:
             MissingPrerequisite: packages are missing and can't be installed from here; the text has the line to type.
         """
         self._require([*ENGINE, *(CNI_NETWORK if self.podman_major() < FIRST_PODMAN_WITHOUT_CNI else NETAVARK_NETWORK)])
+
+    def require_node(self) -> None:
+        """Node and npm, from wherever they were installed.
+
+        Raises:
+            MissingPrerequisite: they are missing and can't be installed from here; the text has the line to type.
+        """
+        self._require(NODE)
 
     def podman_major(self) -> int:
         """The major version of the podman that is installed, else of the one that would be."""

@@ -1,0 +1,56 @@
+"""Each test runs for each client: those of `make test`, or with `--clients all` all of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.libraries import ALL, CORE, Library
+from tests.conformance.recorder import Recorder, recording
+from tests.support.gateway import GatewayHandle, gateway_process
+from tests.support.simulator import SimulatorHandle, running_simulator
+
+QUESTION = "What is the capital of France?"
+ANSWER = "The capital of France is Paris, of course. It has two million people."
+ANSWER_HZ = 650
+STORY = "Once upon a time there was a voice that went on and on. " * 12
+SCRIPT = {
+    "transcription": {"listening": "anything", "turns": [{"text": QUESTION, "word_ms": 50}]},
+    "speech": {"ms_per_character": 20, "speed": 8, "tone_hz": ANSWER_HZ},
+    "chat": {"replies": [{"when": "long story", "text": STORY}, {"text": ANSWER}]},
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--clients", choices=["core", "all"], default="core", help="which clients to test")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "library" in metafunc.fixturenames:
+        libraries = ALL if metafunc.config.getoption("--clients", default="core") == "all" else CORE
+        metafunc.parametrize("library", [pytest.param(library, id=library.name) for library in libraries])
+
+
+@pytest.fixture
+def library(request: pytest.FixtureRequest) -> Library:
+    """Parametrized above."""
+    chosen: Library = request.param
+    return chosen
+
+
+@pytest.fixture
+async def mistral() -> AsyncIterator[SimulatorHandle]:
+    async with running_simulator(SCRIPT) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def gateway(mistral: SimulatorHandle, tmp_path: Path) -> AsyncIterator[GatewayHandle]:
+    async with gateway_process(mistral, tmp_path / "gateway") as running:
+        yield running
+
+
+@pytest.fixture
+async def recorder(gateway: GatewayHandle) -> AsyncIterator[Recorder]:
+    async with recording(gateway.base_url) as running:
+        yield running
