@@ -17,7 +17,14 @@ STORY = "Once upon a time there was a voice that went on and on. " * 12
 SCRIPT = {
     "transcription": {"listening": "anything", "turns": [{"text": QUESTION, "word_ms": 50}]},
     "speech": {"ms_per_character": 20, "speed": 8, "tone_hz": ANSWER_HZ},
-    "chat": {"replies": [{"when": "long story", "text": STORY}, {"text": ANSWER}]},
+    "chat": {
+        "replies": [
+            {"when": "long story", "text": STORY},
+            {"when": "weather", "tool_calls": [{"name": "weather", "arguments": '{"city": "Paris"}'}]},
+            {"when": "It rains", "text": "Take an umbrella: {result}"},
+            {"text": ANSWER},
+        ]
+    },
 }
 
 

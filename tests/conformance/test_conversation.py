@@ -53,6 +53,21 @@ async def test_new_instructions_are_in_force_from_the_next_reply_on(
     assert "Speak like a pirate." in system["content"]
 
 
+async def test_a_function_is_called_and_its_result_spoken(library: Library, recorder: Recorder, tmp_path: Path) -> None:
+    async with calling(library, recorder, tmp_path, "tools") as person:
+        await person.sees("connected")
+        await person.write("How is the weather in Paris?")
+        tool = await person.sees("tool")
+        assert (tool["name"], tool["arguments"]) == ("weather", {"city": "Paris"})
+        await person.is_told("Take an umbrella: It rains.")
+        await person.write("Where is Paris?")
+        await person.is_told(ANSWER)
+        assert await person.leaves() == 0
+    assert len(person.all("tool")) == 1
+    assert person.all("trouble") == []
+    assert person.sound()
+
+
 async def test_a_refused_request_is_told_and_the_talk_goes_on(library: Library, recorder: Recorder, tmp_path: Path) -> None:
     async with calling(library, recorder, tmp_path) as person:
         await person.sees("connected")
