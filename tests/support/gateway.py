@@ -108,8 +108,9 @@ class GatewayHandle:
 
     @contextlib.asynccontextmanager
     async def connect(self, token: str | None = None, **options: Any) -> AsyncIterator["RealtimeClient"]:
-        """Connect a client and receive its `session.created`. `model` and `ssl` may be given."""
-        url = self.websocket_url + (f"?model={options['model']}" if "model" in options else "")
+        """Connect a client and receive its `session.created`. `model` or a whole `query`, and `ssl`, may be given."""
+        query = options.get("query", f"model={options['model']}" if "model" in options else "")
+        url = f"{self.websocket_url}?{query}"
         headers = {"Authorization": f"Bearer {token or self.token}"}
         async with (
             aiohttp.ClientSession() as http,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from mistral_voice.gateway.session import commands, events
+from mistral_voice.gateway.session.config import SessionPatch
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.inputs import Input
 from mistral_voice.gateway.session.items import Item, Message
@@ -49,12 +50,12 @@ class Ids:
 class Desk:
     """A session with a clock that the test sets. `outputs` holds everything that came out, `ledger` has checked it."""
 
-    def __init__(self, policy: SessionPolicy | None = None) -> None:
+    def __init__(self, policy: SessionPolicy | None = None, wishes: SessionPatch | None = None) -> None:
         self.now_ms = 1000.0
         self.session = Session("sess_1", policy or a_policy(), Ids(), self.now_ms, expires_at=1_800_000_000)
         self.ledger = Ledger()
         self.outputs: list[Output] = []
-        self._keep(self.session.start(None))
+        self._keep(self.session.start(wishes))
 
     def give(self, *inputs: Input) -> list[Output]:
         """Hand inputs over and return what came out."""

@@ -18,6 +18,7 @@ from mistral_voice.gateway.protocol.client_events import BadEventError, decode
 from mistral_voice.gateway.protocol.server_events import EventWriter
 from mistral_voice.gateway.session import commands
 from mistral_voice.gateway.session.commands import EndReason, EndSession
+from mistral_voice.gateway.session.config import SessionPatch
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.events import ErrorOccurred
 from mistral_voice.gateway.session.inputs import Drain, Input, Tick
@@ -76,9 +77,9 @@ class Connection:
         self._replier: Replier
         self._speaker: Speaker
 
-    async def run(self, model: str | None, transport: asyncio.WriteTransport | None) -> EndReason:
-        """Hold the session until it ends; returns why it did. Raises Refused if the client's model can't be had."""
-        first = self._session.start(model)
+    async def run(self, wishes: SessionPatch, transport: asyncio.WriteTransport | None) -> EndReason:
+        """Hold the session until it ends; returns why it did. Raises Refused if what the client wishes for can't be had."""
+        first = self._session.start(wishes)
         _log.info("A session begins.", extra=fields(session=self.session_id))
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -59,7 +59,7 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
 def _session_shown(policy: SessionPolicy) -> dict[str, Any]:
     """Return the session as a client will first see it, but for its end, which is not known yet."""
     session = Session(new_id("sess"), policy, new_id, now_ms=0.0, expires_at=0)
-    created = session.start(None)[0]
+    created = session.start()[0]
     if not isinstance(created, SessionCreated):
         raise AssertionError("A session begins with session.created.")
     return {key: value for key, value in wire_session(created.session).items() if key != "expires_at"}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
+from msgspec import UNSET
 
 from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway
 from mistral_voice.gateway.client_secret import ClientSecrets
@@ -14,7 +15,7 @@ from mistral_voice.gateway.connection import Connection, Surroundings
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.secret_requests import MAX_BODY_BYTES, issue
 from mistral_voice.gateway.session.commands import EndReason
-from mistral_voice.gateway.session.config import SessionPatch
+from mistral_voice.gateway.session.config import SessionPatch, SessionType
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
 
@@ -94,7 +95,7 @@ class ClientPort:
         reason = EndReason.ERROR
         try:
             await socket.prepare(request)
-            reason = await connection.run(request.query.get("model"), request.transport)
+            reason = await connection.run(wishes_of(request), request.transport)
         finally:
             self._lifecycle.remove(connection)
             self._metrics.sessions.dec()
@@ -118,8 +119,7 @@ class ClientPort:
             self._metrics.limit_hit("secret_sessions")
             message = f"This client secret has {SESSIONS_OF_A_SECRET} sessions already; end one, or ask for another secret."
             raise TurnedAway(Reason.LIMIT, 429, "session_limit_reached", message, _RETRY)
-        if model := request.query.get("model"):
-            admission.policy.apply(admission.policy.defaults(), SessionPatch(model=model))
+        admission.policy.apply(admission.policy.defaults(), wishes_of(request))
 
     @contextmanager
     def _counted(self, secret_id: str | None) -> Iterator[None]:
@@ -137,6 +137,13 @@ class ClientPort:
     def _turn_away(self, turned_away: TurnedAway) -> web.Response:
         self._metrics.refused(turned_away.reason)
         return _refusal(turned_away.status, turned_away.code, turned_away.message, turned_away.headers)
+
+
+def wishes_of(request: web.Request) -> SessionPatch:
+    """Return what a handshake asks for: a model, or `intent=transcription`, whose model is always the integration's own."""
+    if request.query.get("intent") == "transcription":
+        return SessionPatch(type=SessionType.TRANSCRIPTION)
+    return SessionPatch(model=request.query.get("model") or UNSET)
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ BAD = {
         "session.audio.input.turn_detection.type",
         "e1",
     ),
-    message("session.update", session={"type": "transcription"}): ("not_available", "session.type", "e1"),
+    message("session.update", session={"type": "translation"}): ("invalid_value", "session.type", "e1"),
 }
 
 

@@ -13,6 +13,7 @@ from mistral_voice.gateway.session.config import (
     Patched,
     SemanticVad,
     SessionPatch,
+    SessionType,
     TranscriptionPatch,
     TurnDetection,
     TurnDetectionKind,
@@ -90,13 +91,10 @@ class WireSession(Struct, frozen=True):
 
 def patch_of(session: WireSession) -> SessionPatch:
     """Return the change that a client asks for. Raises Refused for what changes meaning and isn't to be had."""
-    if session.type == "transcription":
-        raise Refused("not_available", "Transcription sessions are not available yet; use `type: realtime`.", "session.type")
-    if session.type not in (UNSET, None, "realtime"):
-        raise Refused("invalid_value", "`type` must be realtime.", "session.type")
     audio = session.audio or WireAudio()
     hears, speaks = audio.input or WireInput(), audio.output or WireOutput()
     return SessionPatch(
+        type=_one_of(SessionType, session.type, "session.type") or UNSET,
         model=session.model,
         voice=voice_name_of(speaks.voice, "session.audio.output.voice"),
         instructions=session.instructions,
@@ -186,12 +184,12 @@ def _transcription_of(wanted: Given[WireTranscription]) -> Patched[Transcription
 def wire_session(view: SessionView) -> dict[str, Any]:
     """Return the session object that tells a client what is in force."""
     config = view.config
-    transcription = config.transcription
+    head = {"type": config.type.value, "id": view.id, "expires_at": view.expires_at, "include": None}
+    if config.type is SessionType.TRANSCRIPTION:
+        return {**head, "object": "realtime.transcription_session", "audio": {"input": _wire_input(view)}}
     return {
-        "type": "realtime",
+        **head,
         "object": "realtime.session",
-        "id": view.id,
-        "expires_at": view.expires_at,
         "model": config.model,
         "instructions": config.instructions,
         "output_modalities": [config.output.value],
@@ -203,18 +201,25 @@ def wire_session(view: SessionView) -> dict[str, Any]:
         "prompt": None,
         "reasoning": None,
         "tracing": None,
-        "include": None,
         "audio": {
-            "input": {
-                "format": wire_format(config.input_format),
-                "noise_reduction": None,
-                "transcription": None
-                if transcription is None
-                else {"model": view.transcription_model, "language": transcription.language, "prompt": None},
-                "turn_detection": _wire_turn_detection(config.turn_detection),
-            },
+            "input": _wire_input(view),
             "output": {"format": wire_format(config.output_format), "voice": config.voice, "speed": 1.0},
         },
+    }
+
+
+def _wire_input(view: SessionView) -> dict[str, Any]:
+    config = view.config
+    detection, transcription = _wire_turn_detection(config.turn_detection), config.transcription
+    if detection is not None and config.type is SessionType.TRANSCRIPTION:
+        del detection["create_response"], detection["interrupt_response"]
+    return {
+        "format": wire_format(config.input_format),
+        "noise_reduction": None,
+        "transcription": None
+        if transcription is None
+        else {"model": view.transcription_model, "language": transcription.language, "prompt": None},
+        "turn_detection": detection,
     }
 
 

@@ -17,6 +17,13 @@ Patched: TypeAlias = T | UnsetType | None
 """A field of an update: a new value, None for an explicit null, UNSET if the update doesn't name it."""
 
 
+class SessionType(StrEnum):
+    """What a session is for: a conversation, or the transcripts of what the caller says and nothing else."""
+
+    REALTIME = "realtime"
+    TRANSCRIPTION = "transcription"
+
+
 class OutputModality(StrEnum):
     """What a reply is: speech with its transcript, or text alone."""
 
@@ -98,6 +105,7 @@ class SessionConfig(Struct, frozen=True):
     tools: tuple[ChatTool, ...] = ()
     tool_choice: ToolChoice = ToolMode.AUTO
     parallel_tool_calls: bool = True
+    type: SessionType = SessionType.REALTIME
 
 
 class TurnDetectionPatch(Struct, frozen=True):
@@ -133,6 +141,7 @@ class SessionPatch(Struct, frozen=True):
     tools: Patched[tuple[ChatTool, ...]] = UNSET
     tool_choice: Patched[ToolChoice] = UNSET
     parallel_tool_calls: Patched[bool] = UNSET
+    type: Patched[SessionType] = UNSET
 
 
 def patched(present: T, change: Patched[T], default: T) -> T:
@@ -145,9 +154,9 @@ def patched(present: T, change: Patched[T], default: T) -> T:
 def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) -> SessionConfig:
     """Return `present` with `patch` merged in. Model and voice names must have been resolved before. `defaults` are what null goes back to.
 
-    Explicit null switches turn detection and transcription off.
+    Explicit null switches turn detection and transcription off; but a transcription session always transcribes, and nobody answers in it.
     """
-    return SessionConfig(
+    merged = SessionConfig(
         model=patched(present.model, patch.model, defaults.model),
         voice=patched(present.voice, patch.voice, defaults.voice),
         instructions=patched(present.instructions, patch.instructions, defaults.instructions),
@@ -160,7 +169,16 @@ def merge(present: SessionConfig, patch: SessionPatch, defaults: SessionConfig) 
         tools=patched(present.tools, patch.tools, defaults.tools),
         tool_choice=patched(present.tool_choice, patch.tool_choice, defaults.tool_choice),
         parallel_tool_calls=patched(present.parallel_tool_calls, patch.parallel_tool_calls, defaults.parallel_tool_calls),
+        type=patched(present.type, patch.type, defaults.type),
     )
+    return merged if merged.type is SessionType.REALTIME else _listening_only(merged)
+
+
+def _listening_only(config: SessionConfig) -> SessionConfig:
+    detection = config.turn_detection
+    if detection is not None:
+        detection = structs.replace(detection, create_response=False, interrupt_response=False)
+    return structs.replace(config, turn_detection=detection, transcription=config.transcription or Transcription())
 
 
 def _merge_turn_detection(present: TurnDetection, patch: Patched[TurnDetectionPatch]) -> TurnDetection:

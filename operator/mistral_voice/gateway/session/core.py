@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.commands import EndReason, EndSession
-from mistral_voice.gateway.session.config import SessionPatch
+from mistral_voice.gateway.session.config import SessionPatch, SessionType
 from mistral_voice.gateway.session.context import Context, NewId
 from mistral_voice.gateway.session.conversation import Conversation
 from mistral_voice.gateway.session.errors import Refused
@@ -56,10 +56,9 @@ class Session:
         self._ended = False
         self._handlers = self._handler_table()
 
-    def start(self, model: str | None) -> list[Output]:
-        """Begin, with the model that the client named when it connected. Raises Refused if the integration doesn't offer it."""
-        if model:
-            self._context.config = self._context.policy.apply(self._context.config, SessionPatch(model=model))
+    def start(self, wishes: SessionPatch | None = None) -> list[Output]:
+        """Begin, with what the client wished for when it connected. Raises Refused if the integration doesn't offer it."""
+        self._context.config = self._context.policy.apply(self._context.config, wishes or SessionPatch())
         self._context.outbox.put(SessionCreated(self._view()))
         self._turns.detect(self._context.config.turn_detection)
         return self._context.outbox.take()
@@ -128,6 +127,8 @@ class Session:
         context = self._context
         before = context.config
         after = context.policy.apply(before, event.patch)
+        if after.type is not before.type and (context.conversation.items or self._is_busy):
+            raise Refused("cannot_update_type", "The type can't change once the session has begun; open another session.", "session.type")
         if self._replies.voice_is_fixed and after.voice != before.voice:
             message = "The voice can't change once the assistant has spoken in this session."
             raise Refused("cannot_update_voice", message, "session.audio.output.voice")
@@ -137,6 +138,11 @@ class Session:
         context.outbox.put(SessionUpdated(self._view()))
         if (after.turn_detection, after.input_format) != (before.turn_detection, before.input_format):
             self._turns.detect(after.turn_detection)
+
+    def _create_response(self, event: inputs.CreateResponse) -> None:
+        if self._context.config.type is SessionType.TRANSCRIPTION:
+            raise Refused("not_available", "This is a transcription session: it gives no responses.", "type")
+        self._replies.create(event.options)
 
     def _voice_started(self, event: inputs.VoiceStarted) -> None:
         if self._ending is not None and not self._turns.is_open:
@@ -156,7 +162,7 @@ class Session:
             inputs.DeleteItem: items.delete,
             inputs.RetrieveItem: items.retrieve,
             inputs.TruncateItem: items.truncate,
-            inputs.CreateResponse: lambda event: replies.create(event.options),
+            inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: lambda event: replies.cancel(event.response_id),
             inputs.VoiceStarted: self._voice_started,
             inputs.VoiceStopped: turns.voice_stopped,

@@ -7,8 +7,17 @@ unasked, stand for the integration's own.
 from msgspec import UNSET, Struct, structs
 
 from mistral_voice.contract.gateway_config import GatewayConfig
-from mistral_voice.gateway.session.config import OutputModality, ServerVad, SessionConfig, SessionPatch, TurnDetection, merge
+from mistral_voice.gateway.session.config import (
+    OutputModality,
+    ServerVad,
+    SessionConfig,
+    SessionPatch,
+    SessionType,
+    TurnDetection,
+    merge,
+)
 from mistral_voice.gateway.session.errors import Refused
+from mistral_voice.gateway.session.names import Named
 from mistral_voice.gateway.session.playout import LEAD_MS
 from mistral_voice.mistral.stream.chat_request import OneTool
 
@@ -18,13 +27,7 @@ DEFAULT_INSTRUCTIONS = (
 )
 """Used when neither the integration nor the client gives instructions; shown in `session.created`."""
 
-_FOREIGN_MODELS = ("gpt-", "chatgpt-", "whisper-", "o1", "o3", "o4")
-_FOREIGN_VOICES = frozenset(
-    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse", "default"}
-)
-
-
-_BINDING = ("model", "voice", "instructions", "max_output_tokens", "tools", "tool_choice")
+_BINDING = ("type", "model", "voice", "instructions", "max_output_tokens", "tools", "tool_choice")
 """Settings that a client secret fixes if it names them. The others are where its sessions begin."""
 
 
@@ -58,7 +61,7 @@ class SessionPolicy(Struct, frozen=True):
         """Return the model that a client's name stands for. Raises Refused if the integration doesn't offer it."""
         if name in self.models:
             return name
-        if not name or name == "default" or name.startswith(_FOREIGN_MODELS):
+        if Named.MODEL.stands_for_own(name):
             return self.model
         raise Refused("model_not_allowed", f"This integration doesn't offer the model {name!r}; it offers {_listed(self.models)}.", param)
 
@@ -66,7 +69,7 @@ class SessionPolicy(Struct, frozen=True):
         """Return the voice that a client's name stands for. Raises Refused if the integration doesn't offer it."""
         if name in self.voices:
             return name
-        if not name or name in _FOREIGN_VOICES:
+        if Named.VOICE.stands_for_own(name):
             return self.voice
         raise Refused("voice_not_allowed", f"This integration doesn't offer the voice {name!r}; it offers {_listed(self.voices)}.", param)
 
@@ -87,6 +90,8 @@ class SessionPolicy(Struct, frozen=True):
             resolved = structs.replace(resolved, model=self.resolve_model(patch.model))
         if isinstance(patch.voice, str):
             resolved = structs.replace(resolved, voice=self.resolve_voice(patch.voice))
+        if present.type is SessionType.TRANSCRIPTION and patch.type is SessionType.REALTIME:
+            present = self.defaults()
         merged = merge(present, resolved, self.defaults())
         if self.manual_turns_only and merged.turn_detection is not None:
             raise Refused(
