@@ -1,15 +1,19 @@
 """Input audio into the model's frames of 32 ms, silent ones told apart.
 
-The model knows two rates: audio of 24 kHz is resampled to 16 kHz, audio of 8 kHz is judged as it is.
+The model knows two rates: audio of 24 kHz is resampled to 16 kHz, audio of 8 kHz is judged as it is. Silence, which is most of a
+conversation, is told before it is resampled.
 """
 
 import numpy as np
-import soxr
 
 from mistral_voice.gateway.audio import g711
 from mistral_voice.gateway.session.audio_format import AudioFormat
+from mistral_voice.gateway.vad.endpointer import FRAME_MS
 from mistral_voice.gateway.vad.gate import FULL_SCALE, EnergyGate
-from mistral_voice.gateway.vad.silero import FRAME_SAMPLES, SAMPLE_RATE_HZ, Floats
+from mistral_voice.gateway.vad.resampling import Decimator
+from mistral_voice.gateway.vad.silero import Floats
+
+_SCALE = np.float32(1 / FULL_SCALE)
 
 
 class Framer:
@@ -17,29 +21,24 @@ class Framer:
 
     def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
         self._format = audio_format
-        self._resampler: soxr.ResampleStream | None = None
-        self._frame_samples = FRAME_SAMPLES
-        if audio_format is AudioFormat.PCM:
-            self._resampler = soxr.ResampleStream(audio_format.sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="int16", quality="LQ")
-        else:
-            self._frame_samples = FRAME_SAMPLES * audio_format.sample_rate_hz // SAMPLE_RATE_HZ
+        self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
+        self._audio = bytearray()
         self._gate = EnergyGate()
-        self._rest = np.zeros(0, dtype=np.int16)
+        self._decimator = Decimator() if audio_format is AudioFormat.PCM else None
 
     def frames(self, audio: bytes) -> list[Floats | None]:
         """Return the frames that are whole by now, within ±1; None for one that is silent."""
-        samples = np.concatenate((self._rest, self._samples(audio)))
-        length = self._frame_samples
-        whole = len(samples) - len(samples) % length
-        self._rest = samples[whole:]
-        return [self._gated(samples[start : start + length].astype(np.float32)) for start in range(0, whole, length)]
+        self._audio += audio
+        length = self._frame_bytes
+        whole = len(self._audio) - len(self._audio) % length
+        ready = bytes(self._audio[:whole])
+        del self._audio[:whole]
+        return [self._frame(ready[start : start + length]) for start in range(0, whole, length)]
 
-    def _samples(self, audio: bytes) -> g711.Int16s:
-        if self._resampler is None:
-            return g711.decoded(audio, self._format)
-        samples: g711.Int16s = self._resampler.resample_chunk(np.frombuffer(audio, dtype="<i2"))
-        return samples
-
-    def _gated(self, frame: Floats) -> Floats | None:
-        mean_square = float(np.dot(frame, frame)) / len(frame)
-        return frame / np.float32(FULL_SCALE) if self._gate.opens(mean_square) else None
+    def _frame(self, audio: bytes) -> Floats | None:
+        integers = np.frombuffer(audio, dtype="<i2") if self._decimator else g711.decoded(audio, self._format)
+        samples: Floats = integers.astype(np.float32)
+        if not self._gate.opens(float(samples.dot(samples)) / len(samples)):
+            return None
+        samples *= _SCALE
+        return samples if self._decimator is None else self._decimator.frame(samples)
