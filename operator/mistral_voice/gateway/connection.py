@@ -32,7 +32,7 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.runtime.logs import fields
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
-_TICK_TOLERANCE_SECONDS = 0.001
+_TICK_TOLERANCE_MS = 1.0
 _LAST_WRITES_SECONDS = 5.0
 """How long a client may take to read the last messages of its session."""
 
@@ -71,6 +71,7 @@ class Connection:
         self._handling = False
         self._is_writing = False
         self._tick: asyncio.TimerHandle | None = None
+        self._tick_ms = 0.0
         self._end: EndSession | None = None
         self._ended = asyncio.Event()
         self._hearing: Hearing
@@ -190,13 +191,13 @@ class Connection:
         """See to it that a tick comes no later than the session wants it. One that comes early does no harm, so it is left as it is."""
         if self._session.has_ended or self._end is not None:
             return
-        loop = asyncio.get_running_loop()
-        wanted = loop.time() + (self._session.deadline_ms - _now_ms()) / 1000
+        wanted_ms = self._session.deadline_ms
         if self._tick is not None:
-            if self._tick.when() <= wanted + _TICK_TOLERANCE_SECONDS:
+            if self._tick_ms <= wanted_ms + _TICK_TOLERANCE_MS:
                 return
             self._tick.cancel()
-        self._tick = loop.call_at(max(wanted, loop.time()), self._on_tick)
+        self._tick_ms = wanted_ms
+        self._tick = asyncio.get_running_loop().call_later(max(0.0, wanted_ms - _now_ms()) / 1000, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None

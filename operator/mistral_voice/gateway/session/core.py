@@ -48,6 +48,7 @@ class Session:
         self._id = session_id
         self._expires_at = expires_at
         self._expires_ms = now_ms + policy.max_duration_ms
+        self._deadline_ms = self._expires_ms
         self._context = Context(policy, Conversation(new_id("conv")), new_id, now_ms)
         self._turns = Turns(self._context)
         self._replies = Replies(self._context, cache_key=session_id)
@@ -74,12 +75,18 @@ class Session:
         except Refused as refusal:
             client_event_id = getattr(event, "event_id", None)
             context.outbox.put(ErrorOccurred(refusal.code, refusal.message, param=refusal.param, client_event_id=client_event_id))
-        self._settle()
+        # Fifty times a second each caller sends audio. As long as no time is up that changes nothing but the audio, and sets no deadline.
+        if type(event) is not inputs.AppendAudio or now_ms >= self._deadline_ms:
+            self._settle()
+            self._deadline_ms = self._next_deadline_ms()
         return context.outbox.take()
 
     @property
     def deadline_ms(self) -> float:
         """When the session wants a `Tick`, on the clock of `now_ms`."""
+        return self._deadline_ms
+
+    def _next_deadline_ms(self) -> float:
         ends_ms = self._ending.latest_ms if self._ending else self._expires_ms
         return min(ends_ms, *(at for at in (self._turns.deadline_ms, self._replies.deadline_ms) if at is not None), ends_ms)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
-from mistral_voice.gateway.vad.endpointer import Endpointer, Started, Stopped
+from mistral_voice.gateway.vad.endpointer import FRAME_MS, Endpointer, Started, Stopped
 from mistral_voice.gateway.vad.engine import VadEngine
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class VadStream:
         self._heard = heard
         self._endpointer = Endpointer(settings, begins_ms)
         self._audio: list[bytes] = []
+        self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
+        self._uncut_bytes = 0
         self._framer: Framer | None = None
         self._frames: deque[Floats | None] = deque()
         self._silent_frames = 0
@@ -57,6 +59,9 @@ class VadStream:
     def feed(self, audio: bytes) -> None:
         """Take whole samples of input audio."""
         self._audio.append(audio)
+        self._uncut_bytes += len(audio)
+        if self._uncut_bytes < self._frame_bytes:
+            return
         if not self._engine.is_loaded:
             self._engine.wants(self)
         elif not self._in_flight:
@@ -105,6 +110,7 @@ class VadStream:
             self._framer = Framer(self._format)
         self._frames.extend(self._framer.frames(b"".join(self._audio)))
         self._audio.clear()
+        self._uncut_bytes %= self._frame_bytes
 
     def _tell(self, probability: float) -> None:
         if self._silent_frames >= FORGET_AFTER_FRAMES:
