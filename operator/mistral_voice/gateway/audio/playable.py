@@ -38,7 +38,9 @@ class Playable:
         data = self._rest + speech if self._rest else speech
         whole = len(data) - len(data) % 4
         self._rest = data[whole:]
-        samples = np.nan_to_num(np.frombuffer(data, dtype="<f4", count=whole // 4), nan=0.0, posinf=1.0, neginf=-1.0)
+        samples: Floats = np.frombuffer(data, dtype="<f4", count=whole // 4)
+        if not np.isfinite(samples.dot(samples)):
+            samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False))
         return self._written(samples)

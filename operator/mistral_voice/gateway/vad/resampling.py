@@ -1,7 +1,7 @@
 """24 kHz to 16 kHz, a frame of 32 ms at a time, for voice detection.
 
-A resampling library gives its samples out in blocks, up to 20 ms late, and takes four times as long for so little at once. Half a millisecond
-late and −40 dB from 9 kHz on is all that detection needs.
+A resampling library gives its samples out in blocks, up to 20 ms late, and takes four times as long for so little at once. Half a
+millisecond late and −40 dB from 9 kHz on is all that detection needs.
 """
 
 import functools
