@@ -38,12 +38,10 @@ class Playable:
         data = self._rest + speech if self._rest else speech
         whole = len(data) - len(data) % 4
         self._rest = data[whole:]
-        samples: Floats = np.frombuffer(data, dtype="<f4", count=whole // 4)
-        if not np.isfinite(samples.dot(samples)):
-            samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-        if self._resampler is not None:
-            samples = self._resampler.resample_chunk(np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False))
-        return self._written(samples)
+        samples = _within_full_scale(np.frombuffer(data, dtype="<f4", count=whole // 4))
+        if self._resampler is None:
+            return self._written(samples)
+        return self._written(np.clip(self._resampler.resample_chunk(samples.astype(np.float32, copy=False)), -1.0, 1.0))
 
     def cut(self) -> None:
         """A segment ends here: half a sample that is left is none."""
@@ -54,8 +52,15 @@ class Playable:
         self._rest = b""
         if self._resampler is None:
             return b""
-        return self._written(self._resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+        return self._written(np.clip(self._resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True), -1.0, 1.0))
 
     def _written(self, samples: Floats) -> bytes:
-        whole = (np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype("<i2")
+        whole = (samples * _FULL_SCALE).astype("<i2")
         return whole.tobytes() if self._format is AudioFormat.PCM else g711.encoded(whole.astype(np.int16, copy=False), self._format)
+
+
+def _within_full_scale(samples: Floats) -> Floats:
+    # Nearly always they are, and looking costs a tenth of clipping. With NaN among them both comparisons are false.
+    if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
+        return samples
+    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
