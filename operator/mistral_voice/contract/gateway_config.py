@@ -1,6 +1,7 @@
 """The file `gateway.json`: what the operator tells a session gateway. Names are camelCase on the wire.
 
-The gateway starts within a second and carries no Pydantic, so these are msgspec structures.
+The gateway starts within a second and carries no Pydantic, so these are msgspec structures. Fields that it doesn't know it passes over: the
+file is rewritten in place, so while an upgrade goes on a pod of the former version may start again with the file of the new one.
 """
 
 from typing import Annotated, Literal
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 PositiveInt = Annotated[int, Meta(ge=1)]
 
 
-class Integration(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class Integration(Struct, frozen=True, rename="camel"):
     """Which integration the gateway serves: the labels of its metrics and logs."""
 
     namespace: str
@@ -19,7 +20,7 @@ class Integration(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
     mode: Literal["byok", "managed"] = "byok"
 
 
-class Upstream(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class Upstream(Struct, frozen=True, rename="camel"):
     """The way to Mistral: the base URL without `/v1` (https, or http for a simulator) and the credential file, re-read when it changes.
 
     `ca_bundle_file` is a PEM file that replaces the system's certificate authorities. The two models are those of speech, beside the
@@ -33,7 +34,7 @@ class Upstream(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     speech_model: str = "voxtral-mini-tts-latest"
 
 
-class SessionDefaults(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class SessionDefaults(Struct, frozen=True, rename="camel"):
     """The integration's config, with `default` already resolved to a voice's id."""
 
     model: str
@@ -42,7 +43,7 @@ class SessionDefaults(Struct, frozen=True, rename="camel", forbid_unknown_fields
     max_session_duration_seconds: PositiveInt
 
 
-class Policy(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class Policy(Struct, frozen=True, rename="camel"):
     """What a client may choose.
 
     An empty `allowed_models` or `allowed_voices` means: only the integration's own. Empty origins mean: no browser.
@@ -56,14 +57,14 @@ class Policy(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     resume_after_false_interruption: bool = True
 
 
-class Limits(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class Limits(Struct, frozen=True, rename="camel"):
     """Bounds of one pod: live sessions, and how long a drain may let them run on (seconds)."""
 
     max_sessions: PositiveInt
     drain_timeout_seconds: Annotated[int, Meta(ge=0)]
 
 
-class GatewayConfig(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class GatewayConfig(Struct, frozen=True, rename="camel"):
     """All that a gateway is told. Directories are those of its mounts; `tls_directory` is set when it serves TLS (`tls.crt`, `tls.key`)."""
 
     integration: Integration

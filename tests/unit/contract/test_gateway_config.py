@@ -66,3 +66,11 @@ def test_file_that_can_not_be_used_gets_a_sentence(change: str, place: str) -> N
     assert change in text
     with pytest.raises(GatewayConfigError, match=r"gateway\.json can't be used: .*run the same version of both"):
         decode(text.replace(change, place, 1).encode())
+
+
+def test_fields_of_a_newer_version_do_not_keep_a_pod_of_the_former_one_from_starting_again() -> None:
+    written = json.loads(encode(CONFIG))
+    written["telepathy"] = {"enabled": True}
+    for section in ("integration", "upstream", "session", "limits", "policy"):
+        written[section]["newSince"] = "tomorrow"
+    assert decode(json.dumps(written).encode()) == CONFIG
