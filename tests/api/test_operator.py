@@ -108,6 +108,45 @@ async def test_a_foreign_object_of_a_childs_name_is_left_alone(world: Operating)
     await world.condition("support", "Stalled", "False", timeout_seconds=60)
 
 
+async def test_a_copy_of_the_deployment_is_neither_taken_for_it_nor_touched(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.pretend_pods("support", ready=1)
+    await world.condition("support", "Ready", "True")
+    original = await world.client.get(DEPLOYMENT, world.namespace, "support-voice")
+    metadata = {"name": "a-debug-copy", "labels": original["metadata"]["labels"]}
+    copy = await world.client.create(DEPLOYMENT, world.namespace, {**original, "metadata": metadata, "status": {}})
+    await world.pretend_pods("support", ready=1)
+    await world.apply("support", suspend=False, gateway={"replicas": 2})
+    await eventually(world.replicas("support", 2), "two replicas")
+    await world.pretend_pods("support", ready=2)
+
+    async def counted() -> bool:
+        return bool((await world.integration("support"))["status"]["gateway"]["readyReplicas"] == 2)
+
+    await eventually(counted, "the original's pods in status")
+    await world.condition("support", "Ready", "True")
+    untouched = await world.client.get(DEPLOYMENT, world.namespace, "a-debug-copy")
+    assert untouched["metadata"]["resourceVersion"] == copy["metadata"]["resourceVersion"]
+
+
+async def test_a_copy_of_a_namespace_stays_apart_from_the_original(running: Operation, world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.pretend_pods("support", ready=1)
+    await world.condition("support", "Ready", "True")
+    copied = await running.in_new_namespace()
+    original = await world.client.get(DEPLOYMENT, world.namespace, "support-voice")
+    metadata = {"name": "support-voice", "labels": original["metadata"]["labels"]}
+    await copied.client.create(DEPLOYMENT, copied.namespace, {**original, "metadata": metadata})
+    before = await world.versions("support")
+    await world.client.delete(CONFIG_MAP, world.namespace, "support-voice")
+    await eventually(world.exists(CONFIG_MAP, "support-voice"), "the ConfigMap, which shows that a visit took place")
+    after = await world.versions("support")
+    assert {name for name in before if before[name] != after[name]} == {"configmaps"}
+    assert (await world.integration("support"))["status"]["gateway"]["readyReplicas"] == 1
+
+
 async def test_one_that_is_made_again_at_once_waits_until_its_former_children_are_gone(world: Operating) -> None:
     await world.put_key()
     await world.apply("support")

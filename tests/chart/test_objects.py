@@ -118,7 +118,7 @@ def test_the_operators_network_policy_lets_metrics_in_and_the_api_server_dns_and
         }
     ]
     ports = [[port["port"] for port in rule["ports"]] for rule in policy["egress"]]
-    assert ports == [[53, 53], [443, 6443], [8443], [443]]
+    assert ports == [[53, 53], [443, 6443, 8443], [8443], [8443]]
     assert [rule["to"][0]["ipBlock"]["cidr"] for rule in policy["egress"][2:]] == ["10.1.0.0/16", "fd00::/8"]
 
 

@@ -120,7 +120,7 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
     assert settings.network_policy.monitoring_namespace_selector == {"matchExpressions": [{"key": "team", "operator": "Exists"}]}
     inside = settings.endpoints[1]
     assert inside.ca_bundle == CA_BUNDLE
-    assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", (443,))]
+    assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", ())]
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,8 @@ endpoints:
     egress: {{ default list .egress | toJson }}
 {{- end }}
 {{- end -}}
+
+{{/* The port of an endpoint's URL. */}}
+{{- define "operator.endpointPort" -}}
+{{- regexFind ":[0-9]+$" (urlParse .url).host | trimPrefix ":" | default "443" -}}
+{{- end -}}

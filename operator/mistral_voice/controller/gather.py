@@ -78,8 +78,8 @@ class Gatherer:
         parsed = parse_spec(body.get("spec"))
         spec = parsed if isinstance(parsed, IntegrationSpecification) else None
         memory = self._memory(key, stored.uid, metadata["generation"], spec, previous, now)
-        children = self.watches.of_owner(stored.uid)
-        workload = _workload(children)
+        children = self.watches.of_owner(stored.uid, key.namespace)
+        workload = _workload(children, names.child_name(key.name))
         known = Input(
             namespace=key.namespace,
             name=key.name,
@@ -191,8 +191,9 @@ def _token_can_wait(known: Input, memory: Memory) -> bool:
     return names.ROTATE_TOKEN_ANNOTATION not in known.annotations
 
 
-def _workload(children: Mapping[Resource, tuple[Observed, ...]]) -> ObservedWorkload | None:
-    return next((child for child in children.get(DEPLOYMENT, ()) if isinstance(child, ObservedWorkload)), None)
+def _workload(children: Mapping[Resource, tuple[Observed, ...]], name: str) -> ObservedWorkload | None:
+    # By its name: somebody's copy of the Deployment bears our labels as well.
+    return next((child for child in children.get(DEPLOYMENT, ()) if child.name == name and isinstance(child, ObservedWorkload)), None)
 
 
 def _health_of_target(known: Input, memory: Memory) -> Health:

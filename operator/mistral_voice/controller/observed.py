@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from mistral_voice.controller.input import DeploymentCondition, DeploymentState, PodTrouble
 from mistral_voice.controller.reasons import Reason
@@ -12,8 +14,19 @@ from mistral_voice.kube.observed import ObservedWorkload
 
 _IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_RUNTIME_REASONS = frozenset({"StartError", "ContainerCannotRun"})
+"""The container never ran: the message is the container runtime's."""
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: (ErrImagePull: )?)?')
 _OWN_NAME = re.compile(r'(?<=[ _"(])[-a-z0-9]+-voice-[-a-z0-9]+')
+
+
+class _Logged(msgspec.Struct):
+    """A line of the gateway's log."""
+
+    message: str
+
+
+_decode_logged: Final = msgspec.json.Decoder(_Logged).decode
 
 
 def deployment_state(workload: ObservedWorkload) -> DeploymentState:
@@ -79,6 +92,21 @@ def _container_trouble(container: Mapping[str, Any]) -> PodTrouble | None:
 
 def _last_words(container: Mapping[str, Any]) -> str:
     last = (container.get("lastState") or {}).get("terminated") or {}
-    reason, code, message = last.get("reason", "Error"), last.get("exitCode"), one_line(str(last.get("message") or ""))
+    reason, code = str(last.get("reason", "Error")), last.get("exitCode")
+    message = str(last.get("message") or "")
+    words = one_line(message if reason in _RUNTIME_REASONS else _last_logged(message))
     ended = f"the container ends again and again: {reason}" + (f", exit code {code}" if code is not None else "")
-    return f"{ended}: {message}" if message else f"{ended}."
+    return f"{ended}: {words}" if words else f"{ended}."
+
+
+def _last_logged(log: str) -> str:
+    """Return the message of the last line of a log, without the line's time, which would make each restart news.
+
+    What is no line of the gateway's own log, such as a traceback of the interpreter's, went past its redaction: it is not told.
+    """
+    for line in reversed(log.splitlines()):
+        try:
+            return _decode_logged(line).message
+        except msgspec.DecodeError:
+            continue
+    return ""

@@ -145,9 +145,8 @@ class Operator:
                 queue.add(key, low=low)
 
         def child_changed(child: Observed, deleted: bool) -> None:  # noqa: ARG001 - the callback's shape
-            # A name that a former integration's child gives free is what its namesake waits for.
-            key = store.key_of(child.owner_uid) or ObjectKey(child.namespace, child.owner_name)
-            if store.get(key) is not None:
+            key = store.concerned_by(child)
+            if key is not None:
                 enqueue(key)
 
         reader, selector = Reader(fields, MARKS), f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"

@@ -39,10 +39,10 @@ PRIVATE_NETWORKS = (
 
 
 class EgressRule(_Model):
-    """Where an endpoint leads inside the cluster's networks."""
+    """Where an endpoint leads inside the cluster's networks. No `ports` means the one of the endpoint's URL."""
 
     cidr: Network
-    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
 
 
 class Endpoint(_Model):

@@ -9,6 +9,7 @@ import msgspec
 
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.kube.objects import KubeObject, ObjectKey, is_later, key_of
+from mistral_voice.kube.observed import Observed
 
 _ROLLING_OUT = Reason.ROLLING_OUT.value.encode()
 
@@ -88,6 +89,16 @@ class IntegrationStore:
     def key_of(self, uid: str) -> ObjectKey | None:
         """Return the key of the integration with this UID."""
         return self._keys.get(uid)
+
+    def concerned_by(self, child: Observed) -> ObjectKey | None:
+        """Return the key of the integration that a child tells something about, or None.
+
+        It is the owner in the child's own namespace: a namespace's copy bears the same UIDs. Else it is the owner's namesake, who waits for
+        the names that a former integration's children give free.
+        """
+        owner = self._keys.get(child.owner_uid)
+        key = owner if owner is not None and owner.namespace == child.namespace else ObjectKey(child.namespace, child.owner_name)
+        return key if key in self._by_key else None
 
     def rolls_out(self, key: ObjectKey) -> bool:
         """Tell whether status says that the integration's gateway is rolling out."""

@@ -25,7 +25,7 @@ class Owner:
 
 def is_owned(observed: Observed, owner: Owner) -> bool:
     """Return whether an object is the owner's: by its controller reference, or by our label where it has no controller at all."""
-    return observed.owner_uid == owner.uid
+    return observed.owner_uid == owner.uid and observed.namespace == owner.namespace
 
 
 def goes_by_itself(metadata: KubeObject, owner: Owner) -> bool:

@@ -206,9 +206,9 @@ class Watches:
         for watch in self:
             await watch.synced.wait()
 
-    def of_owner(self, owner_uid: str) -> dict[Resource, tuple[Observed, ...]]:
-        """Return all objects that belong to an owner, by kind."""
-        return {watch.resource: watch.objects.of_owner(owner_uid) for watch in self}
+    def of_owner(self, owner_uid: str, namespace: str) -> dict[Resource, tuple[Observed, ...]]:
+        """Return all objects that belong to an owner, in its namespace, by kind."""
+        return {watch.resource: watch.objects.of_owner(owner_uid, namespace) for watch in self}
 
     def begin_write(self, resource: Resource, key: ObjectKey) -> None:
         """See `WatchedObjects.begin_write`; kinds that aren't watched are passed over."""

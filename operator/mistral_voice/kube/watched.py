@@ -29,9 +29,10 @@ class WatchedObjects:
     def __iter__(self) -> Iterator[Observed]:
         return iter(self._by_uid.values())
 
-    def of_owner(self, owner_uid: str) -> tuple[Observed, ...]:
-        """Return the objects that belong to an owner."""
-        return self._by_owner.get(owner_uid, ())
+    def of_owner(self, owner_uid: str, namespace: str) -> tuple[Observed, ...]:
+        """Return the objects that belong to an owner, in its namespace alone: a namespace's copy bears the same UIDs in its labels."""
+        owned = self._by_owner.get(owner_uid, ())
+        return tuple(observed for observed in owned if observed.namespace == namespace)
 
     def get(self, uid: str) -> Observed | None:
         """Return the record of an object."""

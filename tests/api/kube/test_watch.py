@@ -106,16 +106,16 @@ async def test_our_own_writes_are_known_but_not_told(
         body = config_map(namespace)
         await applier.ensure(resources.CONFIG_MAP, body, owner, None)
         await applier.ensure(resources.DEPLOYMENT, deployment(namespace), owner, None)
-        (observed,) = watches.of_owner(owner.uid)[resources.CONFIG_MAP]
+        (observed,) = watches.of_owner(owner.uid, owner.namespace)[resources.CONFIG_MAP]
         body["data"]["more"] = "1"
         outcome = await applier.ensure(resources.CONFIG_MAP, body, owner, observed)
         assert outcome.action is Action.APPLIED
-        (observed,) = watches.of_owner(owner.uid)[resources.CONFIG_MAP]
+        (observed,) = watches.of_owner(owner.uid, owner.namespace)[resources.CONFIG_MAP]
         assert observed == outcome.observed
         assert (await applier.ensure(resources.CONFIG_MAP, body, owner, observed)).action is Action.UNCHANGED
         await client.create(resources.CONFIG_MAP, namespace, config_map(namespace, "by-another"))
         await eventually(lambda: changes.seen, "the other's object")
-        (workload,) = watches.of_owner(owner.uid)[resources.DEPLOYMENT]
+        (workload,) = watches.of_owner(owner.uid, owner.namespace)[resources.DEPLOYMENT]
         assert isinstance(workload, ObservedWorkload)
         assert workload.wanted_replicas == 2
     assert changes.seen == [("by-another", False)]

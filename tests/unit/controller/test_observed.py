@@ -29,6 +29,12 @@ def crashed(exit_code: int, reason: str = "Error", message: str = "") -> dict[st
     return {"lastState": {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}}
 
 
+LOG = """\
+{"time": "2026-11-22T14:00:00.000Z", "level": "info", "message": "The gateway starts."}
+{"time": "2026-11-22T14:00:01.000Z", "level": "error", "message": "gateway.json can't be used."}
+Exception ignored in: canary-key
+"""
+"""The end of a gateway's log, as a pod's status has it: the time differs at each restart."""
 UNSCHEDULABLE = [
     {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available: Insufficient cpu."}
 ]
@@ -45,9 +51,14 @@ UNSCHEDULABLE = [
         ),
         (pod(waiting("InvalidImageName")), Reason.IMAGE_PULL_FAILED, f"{IMAGE}: the image can't be pulled"),
         (
-            pod(waiting("CrashLoopBackOff", "back-off 40s restarting failed container", **crashed(1, message="No\nconfiguration."))),
+            pod(waiting("CrashLoopBackOff", "back-off 40s restarting failed container", **crashed(1, message=LOG))),
             Reason.CRASH_LOOP,
-            "the container ends again and again: Error, exit code 1: No configuration.",
+            "the container ends again and again: Error, exit code 1: gateway.json can't be used.",
+        ),
+        (
+            pod(waiting("CrashLoopBackOff", **crashed(128, "StartError", message="exec: mistral-voice: not found"))),
+            Reason.CRASH_LOOP,
+            "the container ends again and again: StartError, exit code 128: exec: mistral-voice: not found",
         ),
         (
             pod(waiting("CrashLoopBackOff", "back-off 5m0s", **crashed(137, "OOMKilled"))),

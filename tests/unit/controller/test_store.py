@@ -2,6 +2,7 @@ from typing import Any
 
 from mistral_voice.controller.store import IntegrationStore
 from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.kube.observed import Observed
 
 KEY = ObjectKey("team", "support")
 
@@ -102,3 +103,18 @@ def test_it_tells_whose_status_says_that_a_roll_out_is_under_way() -> None:
     assert store.rolls_out(KEY)
     store.put(integration(version="2", status={"issues": [{"message": "RollingOut"}]}))
     assert not store.rolls_out(KEY)
+
+
+def child(namespace: str, owner_uid: str, owner_name: str = "support") -> Observed:
+    return Observed(namespace=namespace, name="x", uid="c", resource_version="1", labelled_uid=owner_uid, owner_name=owner_name)
+
+
+def test_a_child_concerns_its_owner_in_its_own_namespace_or_else_the_owners_namesake_there() -> None:
+    store = IntegrationStore()
+    store.put(integration())
+    assert store.concerned_by(child("team", "u1")) == KEY
+    assert store.concerned_by(child("team", "u-former")) == KEY
+    assert store.concerned_by(child("team", "u-former", "another")) is None
+    assert store.concerned_by(child("copy-of-team", "u1")) is None
+    store.put({**integration(uid="u2"), "metadata": {**integration(uid="u2")["metadata"], "namespace": "copy-of-team"}})
+    assert store.concerned_by(child("copy-of-team", "u1")) == ObjectKey("copy-of-team", "support")

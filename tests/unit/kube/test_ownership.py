@@ -1,3 +1,5 @@
+import msgspec
+
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.kube.observed import Observed
 from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
@@ -15,6 +17,7 @@ def test_the_controller_decides_and_our_label_only_where_there_is_none() -> None
     assert is_owned(_observed("", "u-1"), OWNER)
     assert not is_owned(_observed("u-2", "u-1"), OWNER)
     assert not is_owned(_observed("", ""), OWNER)
+    assert not is_owned(msgspec.structs.replace(_observed("", "u-1"), namespace="copy"), OWNER)
 
 
 def test_whose_a_taken_name_is_is_said_as_far_as_it_is_known() -> None:

@@ -26,11 +26,19 @@ def test_changes_are_told_once_and_found_by_owner() -> None:
     told.objects.seen(_observed(2))
     told.objects.seen(_observed(4, uid="v", name="b"))
     assert told.changes == [("u", "1", False), ("u", "3", False), ("v", "4", False)]
-    assert {observed.name for observed in told.objects.of_owner("o")} == {"a", "b"}
+    assert {observed.name for observed in told.objects.of_owner("o", "n")} == {"a", "b"}
     told.objects.gone(_observed(5))
     told.objects.gone(_observed(5))
     assert told.changes[-1] == ("u", "3", True)
-    assert [observed.name for observed in told.objects.of_owner("o")] == ["b"]
+    assert [observed.name for observed in told.objects.of_owner("o", "n")] == ["b"]
+
+
+def test_a_copy_of_a_namespace_holds_nothing_of_the_owner_in_the_original() -> None:
+    told = Told()
+    told.objects.seen(_observed(1))
+    told.objects.seen(_observed(2, uid="v", namespace="copy"))
+    assert [observed.uid for observed in told.objects.of_owner("o", "n")] == ["u"]
+    assert [observed.uid for observed in told.objects.of_owner("o", "copy")] == ["v"]
 
 
 def test_versions_compare_as_numbers() -> None:
@@ -50,7 +58,7 @@ def test_the_echo_of_our_own_write_is_not_told_whichever_comes_first(echo_first:
     told.objects.end_write(_observed(1).key, _observed(1))
     told.objects.seen(_observed(1))
     assert told.changes == []
-    assert len(told.objects.of_owner("o")) == 1
+    assert len(told.objects.of_owner("o", "n")) == 1
 
 
 def test_what_others_do_while_we_write_is_told_afterwards() -> None:

@@ -17,7 +17,7 @@ from mistral_voice.controller.build.token_secret import token_secret_place, want
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
-from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, Resource
+from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NETWORK_POLICY, Resource
 
 __all__ = ["Child", "Desired", "build", "without_rollout"]
 
@@ -48,16 +48,16 @@ def build(known: Input, findings: Sequence[Finding]) -> Desired:
     if not resolved and known.deployment is not None:
         return Desired(hold=True)
     kept = frozenset() if resolved else frozenset({DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER})
-    desired = Desired(tuple(wish for wish in _wishes(known) if wish.resource not in kept), kept)
-    return desired if known.rollout_allowed or not resolved else without_rollout(desired)
+    return Desired(tuple(wish for wish in _wishes(known) if wish.resource not in kept), kept)
 
 
 def without_rollout(desired: Desired) -> Desired:
     """Return the same without what would replace pods.
 
-    A roll-out that waits for its turn waits with its configuration, or a pod that restarts would be ahead of the others.
+    A roll-out that waits for its turn waits with its configuration, or a pod that restarts would be ahead of the others, and with its
+    NetworkPolicy: the pods that serve on need the way to the endpoint that they know.
     """
-    kept = desired.kept | {CONFIG_MAP, DEPLOYMENT}
+    kept = desired.kept | {CONFIG_MAP, NETWORK_POLICY, DEPLOYMENT}
     return Desired(tuple(wish for wish in desired.objects if wish.resource not in kept), kept, desired.hold)
 
 

@@ -121,6 +121,8 @@ def _container(known: Input) -> dict[str, Any]:
             "runAsNonRoot": True,
         },
         "volumeMounts": volume_mounts(known),
+        # The last words of a gateway that doesn't start are in its logs: so they reach the pod's status, and from there the integration's.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 

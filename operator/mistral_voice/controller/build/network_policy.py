@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from mistral_voice.contract import names
 from mistral_voice.controller.build.common import Child, child, selector_labels
@@ -17,11 +18,12 @@ _EVERYWHERE: Final = ((4, "0.0.0.0/0"), (6, "::/0"))
 def network_policy(known: Input) -> Child:
     """Return the policy.
 
-    In: clients from anywhere, since they authenticate, and scrapes from the namespaces of monitoring. Out: DNS, HTTPS to everywhere but the
-    blocked ranges, and what the endpoint adds.
+    In: clients from anywhere, since they authenticate, and scrapes from the namespaces of monitoring. Out: DNS, HTTPS (port 443 and the
+    endpoint's own) to everywhere but the blocked ranges, and what the endpoint adds.
     """
     settings = known.operator.network_policy
     endpoint = known.endpoint
+    own_port = _HTTPS_PORT if endpoint is None else urlsplit(endpoint.url).port or _HTTPS_PORT
     spec = {
         "podSelector": {"matchLabels": selector_labels(known.name)},
         "policyTypes": ["Ingress", "Egress"],
@@ -33,9 +35,9 @@ def network_policy(known: Input) -> Child:
             {"ports": [{"protocol": "UDP", "port": _DNS_PORT}, _tcp(_DNS_PORT)]},
             {
                 "to": [_everywhere_but(everywhere, settings.blocked(version)) for version, everywhere in _EVERYWHERE],
-                "ports": [_tcp(_HTTPS_PORT)],
+                "ports": [_tcp(port) for port in sorted({_HTTPS_PORT, own_port})],
             },
-            *(_egress(rule) for rule in (endpoint.egress if endpoint is not None else ())),
+            *(_egress(rule, own_port) for rule in (endpoint.egress if endpoint is not None else ())),
         ],
     }
     return child(NETWORK_POLICY, known, spec=spec)
@@ -45,8 +47,8 @@ def _everywhere_but(everywhere: str, blocked: Sequence[str]) -> dict[str, Any]:
     return {"ipBlock": {"cidr": everywhere, **({"except": list(blocked)} if blocked else {})}}
 
 
-def _egress(rule: EgressRule) -> dict[str, Any]:
-    return {"to": [{"ipBlock": {"cidr": str(rule.cidr)}}], "ports": [_tcp(port) for port in rule.ports]}
+def _egress(rule: EgressRule, own_port: int) -> dict[str, Any]:
+    return {"to": [{"ipBlock": {"cidr": str(rule.cidr)}}], "ports": [_tcp(port) for port in rule.ports or (own_port,)]}
 
 
 def _tcp(port: int) -> dict[str, Any]:

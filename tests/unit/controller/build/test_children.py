@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from mistral_voice.contract import gateway_config, names
-from mistral_voice.controller.build import Desired, build
+from mistral_voice.controller.build import Desired, build, without_rollout
 from mistral_voice.controller.check import check
 from mistral_voice.controller.input import DeploymentState, Input
 from mistral_voice.controller.settings import EgressRule, Endpoint
@@ -292,12 +292,23 @@ def test_pods_reach_https_everywhere_but_in_private_ranges_and_what_the_endpoint
     )
     dns, https, added = child(known(operator=operator_file(endpoints=(endpoint,))), NETWORK_POLICY)["spec"]["egress"]
     assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
-    assert https["ports"] == [{"protocol": "TCP", "port": 443}]
+    assert https["ports"] == [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 8443}]
     v4, v6 = (peer["ipBlock"] for peer in https["to"])
     assert v4["cidr"] == "0.0.0.0/0"
     assert {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16"} <= set(v4["except"])
     assert (v6["cidr"], v6["except"]) == ("::/0", ["fc00::/7", "fe80::/10"])
     assert added == {"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}], "ports": [{"protocol": "TCP", "port": 8443}]}
+
+
+@pytest.mark.parametrize(("url", "port"), [("https://mistral.internal:8443", 8443), ("https://mistral.internal", 443)])
+def test_range_that_names_no_ports_is_reached_at_the_endpoints_own(url: str, port: int) -> None:
+    endpoint = Endpoint(name="default", url=url, egress=(EgressRule(cidr=IPv4Network("10.9.0.0/16")),))
+    added = child(known(operator=operator_file(endpoints=(endpoint,))), NETWORK_POLICY)["spec"]["egress"][-1]
+    assert added["ports"] == [{"protocol": "TCP", "port": port}]
+
+
+def test_last_words_of_a_gateway_that_does_not_start_come_to_its_status() -> None:
+    assert container(known())["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_no_policy_where_the_administrator_wants_none() -> None:
@@ -339,10 +350,11 @@ def test_reference_to_another_key_that_does_not_resolve_leaves_the_gateway_as_it
     assert desired(renamed) == Desired(hold=True)
 
 
-def test_rollout_that_waits_for_its_turn_keeps_deployment_and_configuration() -> None:
-    waiting = known(rollout_allowed=False)
-    assert desired(waiting).kept == frozenset({CONFIG_MAP, DEPLOYMENT})
-    assert SERVICE in kinds(waiting)
+def test_rollout_that_waits_for_its_turn_keeps_deployment_configuration_and_the_way_to_the_endpoint() -> None:
+    waiting = without_rollout(desired(known()))
+    assert waiting.kept == frozenset({CONFIG_MAP, NETWORK_POLICY, DEPLOYMENT})
+    assert {child.resource for child in waiting.objects} & waiting.kept == set()
+    assert SERVICE in {child.resource for child in waiting.objects}
 
 
 def test_secret_among_the_children_holds_no_value() -> None:
