@@ -19,6 +19,7 @@ from mistral_voice.contract.gateway_config import GatewayConfig, Integration, Li
 from mistral_voice.gateway import main as gateway_main
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.settings import Settings
+from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
 from mistral_voice.runtime.redaction import Redactor
 from tests.support.simulator import SimulatorHandle
@@ -206,7 +207,11 @@ class RealtimeClient:
 
 @contextlib.asynccontextmanager
 async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **changes: Any) -> AsyncIterator[GatewayHandle]:
-    """Run a gateway in this process, on free loopback ports. Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`."""
+    """Run a gateway in this process, on free loopback ports.
+
+    Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `speech_transport`, and `speech_spares`, none unless given: each
+    reply then opens its own socket, and faults strike as told.
+    """
     files = GatewayFiles(directory)
     url, key = (mistral, "no-key") if isinstance(mistral, str) else (mistral.base_url, mistral.key)
     files.write(changes.pop("key", key))
@@ -218,6 +223,8 @@ async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **cha
         log_level="debug",
         accept_seconds=changes.pop("accept_seconds", 0.05),
         deadlines=changes.pop("deadlines", Deadlines(2.0, 5.0, 2.0)),
+        speech_spares=changes.pop("speech_spares", 0),
+        speech_transport=changes.pop("speech_transport", SpeechTransport.AUTO),
     )
     config = gateway_config(url, files, **changes)
     scheme = "https" if config.tls_directory else "http"

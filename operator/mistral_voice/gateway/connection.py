@@ -26,6 +26,7 @@ from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.upstream.replier import Replier
 from mistral_voice.gateway.upstream.speaker import Speaker
+from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from mistral_voice.gateway.upstream.transcriber import Transcriber
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient
@@ -45,6 +46,7 @@ class Surroundings:
 
     client: StreamClient
     engine: VadEngine
+    speech: SpeechSockets
     metrics: GatewayMetrics
 
 
@@ -57,6 +59,7 @@ class Connection:
         self._policy = policy
         self._client = surroundings.client
         self._engine = surroundings.engine
+        self._speech = surroundings.speech
         self._metrics = surroundings.metrics
         self._session = Session(
             self.session_id,
@@ -131,7 +134,7 @@ class Connection:
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
         self._hearing = Hearing(self._engine, transcriber, self.take)
         self._replier = Replier(self._client, self.take, spawn, metrics)
-        self._speaker = Speaker(self._client, self._policy.speech_model, self.take, spawn, metrics)
+        self._speaker = Speaker(self._speech, self.take, spawn, metrics)
 
     def _act_on(self, outputs: list[Output]) -> None:
         for output in outputs:

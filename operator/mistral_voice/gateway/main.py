@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.server import ClientPort, listening
 from mistral_voice.gateway.session.policy import policy_of
 from mistral_voice.gateway.settings import Settings, parse
+from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient, open_http
 from mistral_voice.runtime import logs
@@ -83,14 +84,15 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
     lifecycle = Lifecycle(credential.missing_because)
     engine = VadEngine()
     background = Background()
-    async with (
-        open_http(config.upstream.ca_bundle_file) as http,
-        background.running(detection=engine.run(), housekeeping=keep_house(metrics, lifecycle, certificate)),
-    ):
+    async with AsyncExitStack() as closing:
+        http = await closing.enter_async_context(open_http(config.upstream.ca_bundle_file))
         client = StreamClient(http, config.upstream.base_url, credential.key, settings.deadlines)
+        speech = SpeechSockets(client, config.upstream.speech_model, metrics, settings.speech_spares, settings.speech_transport)
+        housekeeping = keep_house(metrics, lifecycle, certificate)
+        await closing.enter_async_context(background.running(detection=engine.run(), speech=speech.run(), housekeeping=housekeeping))
         secrets = ClientSecrets(tokens, config.integration)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
-        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, metrics), config.limits.max_sessions)
+        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, speech, metrics), config.limits.max_sessions)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,

@@ -41,6 +41,8 @@ class GatewayMetrics:
         self._requests = {kind: requests.labels(*self._constant, kind) for kind in UPSTREAMS}
         errors = self._counter(registry, "upstream_errors", "Failed requests to Mistral, by kind and reason.", "kind", "reason")
         self._errors = {(kind, fault): errors.labels(*self._constant, kind, fault.value) for kind in UPSTREAMS for fault in FaultKind}
+        sockets = self._counter(registry, "speech_sockets", "Speech sockets given to replies, by source.", "source")
+        self._speech_sockets = {spare: sockets.labels(*self._constant, "spare" if spare else "new") for spare in (True, False)}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
         self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
         speculations = self._counter(registry, "speculations", "Replies begun before their turn had ended, by outcome.", "outcome")
@@ -99,6 +101,10 @@ class GatewayMetrics:
     def failed(self, kind: str, error: StreamError) -> None:
         """Count a failed request to Mistral."""
         self._errors[kind, error.kind].inc()
+
+    def speech_socket(self, *, spare: bool) -> None:
+        """Count a speech socket that a reply got: a spare that stood open, or a new one."""
+        self._speech_sockets[spare].inc()
 
     def _gauge(self, registry: CollectorRegistry, name: str, help_text: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", help_text, _LABELS, registry=registry).labels(*self._constant)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mistral_voice.contract.names import CLIENT_PORT, CONFIG_FILE, METRICS_PORT
+from mistral_voice.gateway.upstream.speech_sockets import MOST_SPARES, SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
 
 _ENVIRONMENT = "MISTRAL_VOICE_"
@@ -23,6 +24,8 @@ class Settings:
     log_level: str
     accept_seconds: float
     deadlines: Deadlines
+    speech_spares: int = MOST_SPARES
+    speech_transport: SpeechTransport = SpeechTransport.AUTO
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -38,6 +41,8 @@ def parse(argv: Sequence[str]) -> Settings:
     _flag(parser, "upstream-connect-seconds", defaults.connect_seconds, float, "deadline for a connection to Mistral")
     _flag(parser, "upstream-read-seconds", defaults.read_seconds, float, "deadline for the next data from Mistral")
     _flag(parser, "upstream-write-seconds", defaults.write_seconds, float, "deadline for Mistral to take our data")
+    _flag(parser, "speech-spares", MOST_SPARES, int, "speech sockets kept open ahead of replies, at most")
+    _flag(parser, "speech-transport", SpeechTransport.AUTO.value, SpeechTransport, "auto, realtime (sockets only) or http")
     given = parser.parse_args(argv)
     return Settings(
         config=given.config,
@@ -47,6 +52,8 @@ def parse(argv: Sequence[str]) -> Settings:
         log_level=given.log_level,
         accept_seconds=given.drain_accept_seconds,
         deadlines=Deadlines(given.upstream_connect_seconds, given.upstream_read_seconds, given.upstream_write_seconds),
+        speech_spares=given.speech_spares,
+        speech_transport=given.speech_transport,
     )
 
 

@@ -136,6 +136,10 @@ class SpeechScript(_Script, frozen=True):
     """Speech is given out this many times faster than it plays; 0: at once."""
     tone_hz: int | None = None
     amplitude: float = 0.3
+    unasked_ms: int = 0
+    """A realtime socket sends so much audio that nobody asked for, once its voice is set."""
+    late_ms: int = 0
+    """A realtime socket sends so much more audio of a text after its `speech.audio.done`."""
     canned: dict[str, str] = {}
     """By response format, audio in base64 to answer with instead: the only way to get mp3, flac or opus."""
 

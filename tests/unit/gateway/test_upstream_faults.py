@@ -15,6 +15,8 @@ from tests.unit.gateway.conftest import MS_PER_CHARACTER
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
+EVERY_WAY = {"chat": ("chat",), "speech_realtime": ("speech_realtime", "speech")}
+"""Speech that finds no socket goes over HTTP: only where both ways are barred does a reply fail."""
 IMPATIENT = Deadlines(connect_seconds=1.0, read_seconds=0.5, write_seconds=1.0)
 
 
@@ -46,7 +48,7 @@ async def ask_aloud(client: RealtimeClient) -> dict[str, Any]:
 async def test_a_refused_reply_fails_with_its_reason_and_the_next_succeeds(
     gateway: GatewayHandle, mistral: SimulatorHandle, endpoint: str, status: int, code: str, kind: str, words: str
 ) -> None:
-    fault = await mistral.add_fault("status", endpoint=endpoint, status=status)
+    faults = [await mistral.add_fault("status", endpoint=name, status=status) for name in EVERY_WAY[endpoint]]
     async with gateway.connect() as client:
         response = await ask(client)
         assert response["status"] == "failed"
@@ -54,7 +56,8 @@ async def test_a_refused_reply_fails_with_its_reason_and_the_next_succeeds(
         assert (error["code"], error["type"]) == (code, kind)
         assert words in error["message"]
         assert not client.all("error")
-        await mistral.admin("DELETE", f"/faults/{fault}")
+        for fault in faults:
+            await mistral.admin("DELETE", f"/faults/{fault}")
         assert (await ask(client))["status"] == "completed"
     upstream = "speech" if endpoint == "speech_realtime" else "chat"
     assert await gateway.metric("upstream_errors_total", kind=upstream, reason=code.removeprefix("upstream_")) > 0
@@ -89,7 +92,8 @@ async def test_a_passing_trouble_is_not_even_noticed(
 @pytest.mark.parametrize("endpoint", ["chat", "speech_realtime"])
 async def test_an_upstream_that_falls_silent_is_given_up(mistral: SimulatorHandle, tmp_path: Path, endpoint: str, kind: str) -> None:
     async with running_gateway(mistral, tmp_path, deadlines=IMPATIENT) as gateway, gateway.connect() as client:
-        await mistral.add_fault(kind, endpoint=endpoint, times=1, **({"after_events": 3} if kind == "stall" else {}))
+        for name in EVERY_WAY[endpoint]:
+            await mistral.add_fault(kind, endpoint=name, times=1, **({"after_events": 3} if kind == "stall" else {}))
         response = await ask(client)
         assert response["status_details"]["error"]["code"] == "upstream_timed_out"
         assert (await ask(client))["status"] == "completed"

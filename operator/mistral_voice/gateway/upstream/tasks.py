@@ -23,6 +23,9 @@ class UpstreamObserver(Protocol):
     def failed(self, kind: str, error: StreamError) -> None:
         """A request failed."""
 
+    def speech_socket(self, *, spare: bool) -> None:
+        """A reply got its speech socket: a spare that stood open, or a new one."""
+
 
 ATTEMPTS = 2
 """A request that failed for a passing reason, and of which nothing has reached the client, is made once more."""

@@ -36,7 +36,17 @@ class StreamClient:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._credential = credential
+        self._newest: Secret | None = None
+        self._generation = 0
         self.deadlines = deadlines
+
+    def generation(self) -> int:
+        """Count the credentials: another number means another credential. Raises StreamError if there is none."""
+        credential = self._credential()
+        if credential != self._newest:
+            self._newest = credential
+            self._generation += 1
+        return self._generation
 
     @asynccontextmanager
     async def post(self, path: str, body: bytes, what: str) -> AsyncIterator[aiohttp.StreamReader]:

@@ -14,6 +14,7 @@ from mistral_voice.simulator.catalogue import Ability
 from mistral_voice.simulator.endpoints.sockets import NORMAL, POLICY_VIOLATION, Socket, opened, refuse, refuse_model
 from mistral_voice.simulator.endpoints.speaking import SIMULATED_FORMATS, int16_bytes, pcm_bytes, speech_usage, wav_header
 from mistral_voice.simulator.errors import CODE_INVALID_SETTING, RealtimeError
+from mistral_voice.simulator.scripted.tone import tone, tone_hz
 from mistral_voice.simulator.voices import Voice
 from mistral_voice.simulator.wire.speech import (
     RESPONSE_FORMATS,
@@ -57,6 +58,13 @@ class _Say:
 
 
 @dataclass(frozen=True)
+class _Stray:
+    """Audio where there should be none, as the script wants it."""
+
+    duration_ms: int
+
+
+@dataclass(frozen=True)
 class _EndGeneration:
     """A `flush`; `last` is an `end`."""
 
@@ -73,7 +81,7 @@ class _Speaker:
         self._voice: Voice | None = None
         self._pending = ""
         self._open_generation = False
-        self._work: asyncio.Queue[_Say | _EndGeneration] = asyncio.Queue(maxsize=_MAX_PENDING_WORK)
+        self._work: asyncio.Queue[_Say | _Stray | _EndGeneration] = asyncio.Queue(maxsize=_MAX_PENDING_WORK)
         self._spoken = ""
         self._seconds = 0.0
 
@@ -127,6 +135,8 @@ class _Speaker:
                 raise StreamEndedError("The voice is refused.")
         self._session = session
         await self._socket.stream.send(SessionUpdated(session))
+        if isinstance(patch.voice, str):
+            await self._work.put(_Stray(self._call.script.script.speech.unasked_ms))
 
     async def _append(self, text: str) -> None:
         """Take text in, and speak what is ready: whole clauses, or whole sentences in long form."""
@@ -160,9 +170,18 @@ class _Speaker:
                     return
                 case _EndGeneration():
                     await self._socket.stream.send(AudioDone(speech_usage(self._spoken, self._seconds)))
+                    await self._stray(self._call.script.script.speech.late_ms)
                     self._spoken, self._seconds = "", 0.0
+                case _Stray(duration_ms=duration_ms):
+                    await self._stray(duration_ms)
                 case _Say() as say:
                     await self._speak(say)
+
+    async def _stray(self, duration_ms: int) -> None:
+        if duration_ms > 0:
+            dialect = self._call.simulator.dialect
+            samples = tone(tone_hz(self._spoken), duration_ms, dialect.speech_sample_rate, 0.3)
+            await self._socket.stream.send(AudioDelta(pybase64.b64encode_as_string(pcm_bytes(samples, dialect))))
 
     async def _speak(self, say: _Say) -> None:
         simulator = self._call.simulator
