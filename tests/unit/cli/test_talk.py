@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.speech import silence, speech, write_wav
-from tests.unit.gateway.conftest import SCRIPT
+from tests.unit.gateway.conftest import MS_PER_CHARACTER, SCRIPT
 
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
@@ -66,7 +66,7 @@ async def test_a_spoken_question_comes_back_as_a_spoken_answer(gateway: GatewayH
     assert "first audio" in out
     with wave.open(str(tmp_path / "reply.wav")) as reply:
         assert (reply.getframerate(), reply.getnchannels(), reply.getsampwidth()) == (24_000, 1, 2)
-        assert reply.getnframes() / 24_000 == pytest.approx(0.06 * len(ANSWER), rel=0.1)
+        assert reply.getnframes() / 24_000 == pytest.approx(MS_PER_CHARACTER / 1000 * len(ANSWER), rel=0.1)
 
 
 async def test_any_rate_and_stereo(gateway: GatewayHandle, tmp_path: Path) -> None:
@@ -215,4 +215,4 @@ async def test_a_question_with_a_pause_is_asked_to_its_end(gateway: GatewayHandl
     result = json.loads(out)
     assert result["heard"] == f"I have a question. {QUESTION}"
     assert result["reply"] == ANSWER
-    assert result["audio_seconds"] == pytest.approx(0.06 * len(ANSWER), rel=0.1)
+    assert result["audio_seconds"] == pytest.approx(MS_PER_CHARACTER / 1000 * len(ANSWER), rel=0.1)
