@@ -100,7 +100,8 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         ):
             lifecycle.phase = Phase.SERVING
             _log.info("listening", extra=logs.fields(port=client_port, metrics_port=metrics_port, tls=certificate is not None))
-            engine.load_soon()
+            if config.session.turn_detection != "push_to_talk":
+                engine.load_soon()
             yield Gateway(client_port, metrics_port, lifecycle)
 
 
