@@ -41,7 +41,7 @@ lint: venv ## formatting, lint, types and import directions
 	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable, indentation: disable}}' crds
 
 unit: venv ## tests that need nothing but Python
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit tests/fuzz
 
 conformance-core: venv ## tests with the clients of `openai` and `@openai/agents-realtime`
 	$(BIN)/python -m tests.conformance

@@ -24,6 +24,8 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"endpoints": [{"name": "a", "url": "https://a", "ca": "x"}]}, "at '/endpoints/0': additional properties 'ca' not allowed"),
         ({"metrics": {"serviceMonitor": {"enable": True}}}, "at '/metrics/serviceMonitor': additional properties 'enable' not allowed"),
         ({"logLevel": "loud"}, "at '/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ({"gateway": {"tracing": {"endpoint": "collector:4318"}}}, "at '/gateway/tracing/endpoint'"),
+        ({"gateway": {"nodeGraceSeconds": 1}}, "at '/gateway/nodeGraceSeconds': minimum: got 1, want 5"),
         ({"rolloutPace": 0}, "at '/rolloutPace': minimum: got 0, want 1"),
         ({"replicas": "two"}, "at '/replicas': got string, want integer"),
         ({"watchNamespaces": ["Not_A_Namespace"]}, "at '/watchNamespaces/0': 'Not_A_Namespace' does not match pattern"),
@@ -108,6 +110,11 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
         "defaultVoice": "voice_592",
         "clusterDomain": "example.internal",
         "rolloutPace": 3,
+        "gateway": {
+            "maxMessageBytes": 16_777_216,
+            "nodeGraceSeconds": 25,
+            "tracing": {"endpoint": "http://collector:4318", "egress": [{"cidr": "10.2.0.0/16", "ports": [4318]}]},
+        },
         "workers": 7,
         "probe": {"maxConcurrent": 5},
         "logLevel": "debug",
@@ -118,6 +125,9 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
     assert (settings.default_voice, settings.cluster_domain, settings.rollout_pace) == ("voice_592", "example.internal", 3)
     assert (settings.workers, settings.probe.max_concurrent, settings.log_level) == (7, 5, "debug")
     assert settings.network_policy.monitoring_namespace_selector == {"matchExpressions": [{"key": "team", "operator": "Exists"}]}
+    assert (settings.gateway.max_message_bytes, settings.gateway.node_grace_seconds) == (16_777_216, 25)
+    assert settings.gateway.tracing.endpoint == "http://collector:4318"
+    assert [(str(rule.cidr), rule.ports) for rule in settings.gateway.tracing.egress] == [("10.2.0.0/16", (4318,))]
     inside = settings.endpoints[1]
     assert inside.ca_bundle == CA_BUNDLE
     assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", ())]

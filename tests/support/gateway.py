@@ -17,6 +17,7 @@ from openai.types.realtime import RealtimeServerEvent
 
 from mistral_voice.contract.gateway_config import GatewayConfig, Integration, Limits, Policy, SessionDefaults, Upstream, encode
 from mistral_voice.gateway import main as gateway_main
+from mistral_voice.gateway.client_limits import ClientLimits
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.settings import Settings
 from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
@@ -72,7 +73,8 @@ def replace_file(path: Path, content: str) -> None:
 def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> GatewayConfig:
     """Return a configuration.
 
-    Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, policy, ca_bundle_file, tls_directory.
+    Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, max_message_bytes, node_grace_seconds,
+    policy, ca_bundle_file, tls_directory.
     """
     return GatewayConfig(
         integration=Integration("shop", "hello", "byok"),
@@ -83,7 +85,12 @@ def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> Gat
             changes.get("turn_detection", "server_vad"),
             changes.get("max_seconds", 600),
         ),
-        limits=Limits(changes.get("max_sessions", 50), changes.get("drain_seconds", 60)),
+        limits=Limits(
+            changes.get("max_sessions", 50),
+            changes.get("drain_seconds", 60),
+            changes.get("max_message_bytes", ClientLimits().message_bytes),
+            changes.get("node_grace_seconds"),
+        ),
         client_token_directory=str(files.tokens),
         policy=changes.get("policy", Policy()),
         tls_directory=changes.get("tls_directory"),
@@ -209,8 +216,8 @@ class RealtimeClient:
 async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **changes: Any) -> AsyncIterator[GatewayHandle]:
     """Run a gateway in this process, on free loopback ports.
 
-    Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `speech_transport`, and `speech_spares`, none unless given: each
-    reply then opens its own socket, and faults strike as told.
+    Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `client_limits`, `speech_transport`, and `speech_spares`, none
+    unless given: each reply then opens its own socket, and faults strike as told.
     """
     files = GatewayFiles(directory)
     url, key = (mistral, "no-key") if isinstance(mistral, str) else (mistral.base_url, mistral.key)
@@ -225,6 +232,7 @@ async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **cha
         deadlines=changes.pop("deadlines", Deadlines(2.0, 5.0, 2.0)),
         speech_spares=changes.pop("speech_spares", 0),
         speech_transport=changes.pop("speech_transport", SpeechTransport.AUTO),
+        client_limits=changes.pop("client_limits", ClientLimits()),
     )
     config = gateway_config(url, files, **changes)
     scheme = "https" if config.tls_directory else "http"

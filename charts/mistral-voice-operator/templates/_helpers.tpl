@@ -81,6 +81,12 @@ leaderElection:
   leaseDurationSeconds: {{ .Values.leaderElection.leaseDurationSeconds }}
   renewDeadlineSeconds: {{ .Values.leaderElection.renewDeadlineSeconds }}
   retryPeriodSeconds: {{ .Values.leaderElection.retryPeriodSeconds }}
+gateway:
+  maxMessageBytes: {{ .Values.gateway.maxMessageBytes | int64 }}
+  nodeGraceSeconds: {{ .Values.gateway.nodeGraceSeconds | toJson }}
+  tracing:
+    endpoint: {{ .Values.gateway.tracing.endpoint | quote }}
+    egress: {{ .Values.gateway.tracing.egress | toJson }}
 networkPolicy:
   enabled: {{ .Values.gatewayNetworkPolicy.enabled }}
   blockedCidrs: {{ .Values.gatewayNetworkPolicy.blockedCidrs | toJson }}

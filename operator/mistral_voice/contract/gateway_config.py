@@ -58,14 +58,22 @@ class Policy(Struct, frozen=True, rename="camel"):
 
 
 class Limits(Struct, frozen=True, rename="camel"):
-    """Bounds of one pod: live sessions, and how long a drain may let them run on (seconds)."""
+    """Bounds of one pod: live sessions, how long a drain may let them run on (seconds), and the size of a client's message.
+
+    `node_grace_seconds`: the node may kill the pod so long after SIGTERM, however long a grace period it asks for.
+    """
 
     max_sessions: PositiveInt
     drain_timeout_seconds: Annotated[int, Meta(ge=0)]
+    max_message_bytes: Annotated[int, Meta(ge=65_536, le=16_777_216)] = 1_048_576
+    node_grace_seconds: PositiveInt | None = None
 
 
 class GatewayConfig(Struct, frozen=True, rename="camel"):
-    """All that a gateway is told. Directories are those of its mounts; `tls_directory` is set when it serves TLS (`tls.crt`, `tls.key`)."""
+    """All that a gateway is told. Directories are those of its mounts; `tls_directory` is set when it serves TLS (`tls.crt`, `tls.key`).
+
+    `tracing_endpoint` is the base URL of a collector that takes traces as OTLP over HTTP.
+    """
 
     integration: Integration
     upstream: Upstream
@@ -74,6 +82,7 @@ class GatewayConfig(Struct, frozen=True, rename="camel"):
     client_token_directory: str
     policy: Policy = Policy()
     tls_directory: str | None = None
+    tracing_endpoint: str | None = None
 
 
 class GatewayConfigError(ValueError):

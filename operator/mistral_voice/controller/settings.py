@@ -105,6 +105,29 @@ class ProbeSettings(_Model):
     max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
+class TracingSettings(_Model):
+    """Where gateways send their traces: the base URL of an OpenTelemetry collector's OTLP over HTTP; none if empty."""
+
+    endpoint: str = ""
+    egress: tuple[EgressRule, ...] = ()
+
+    @field_validator("endpoint")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment):
+            raise ValueError("the tracing endpoint is http://HOST:PORT or https://HOST:PORT, without credentials or a query")
+        return value.rstrip("/")
+
+
+class GatewaySettings(_Model):
+    """What all gateways share. `node_grace_seconds`: how long nodes let a pod live after SIGTERM, if that may be less than it asks for."""
+
+    max_message_bytes: Annotated[int, Field(ge=65_536, le=16_777_216)] = 1_048_576
+    node_grace_seconds: Annotated[int, Field(ge=5)] | None = None
+    tracing: TracingSettings = TracingSettings()
+
+
 class OperatorFile(_Model):
     """The file `operator.yaml`."""
 
@@ -114,6 +137,7 @@ class OperatorFile(_Model):
     endpoints: tuple[Endpoint, ...] = (Endpoint(name="default", url="https://api.mistral.ai"),)
     cluster_domain: str = "cluster.local"
     watch_namespaces: tuple[str, ...] = ()
+    gateway: GatewaySettings = GatewaySettings()
     network_policy: NetworkPolicySettings = NetworkPolicySettings()
     rollout_pace: Annotated[int, Field(ge=1)] = 10
     leader_election: LeaderElection = LeaderElection()

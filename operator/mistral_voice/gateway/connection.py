@@ -9,19 +9,22 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType
 
+from mistral_voice.gateway.client_limits import ClientLimits, ClientMeter
+from mistral_voice.gateway.client_reader import ClientReader
+from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
-from mistral_voice.gateway.protocol.client_events import BadEventError, decode
+from mistral_voice.gateway.protocol.client_events import BadEventError
 from mistral_voice.gateway.protocol.server_events import EventWriter
 from mistral_voice.gateway.session import commands
 from mistral_voice.gateway.session.commands import EndReason, EndSession
 from mistral_voice.gateway.session.config import SessionPatch
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.events import ErrorOccurred
-from mistral_voice.gateway.session.inputs import Drain, Input, Tick
+from mistral_voice.gateway.session.inputs import ClientIdle, Drain, Input, Tick
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.upstream.replier import Replier
@@ -48,12 +51,13 @@ class Surroundings:
     engine: VadEngine
     speech: SpeechSockets
     metrics: GatewayMetrics
+    limits: ClientLimits
 
 
 class Connection:
     """Drives a session: the client's messages, the streams' findings and the clock go in; what comes out is sent or done."""
 
-    def __init__(self, socket: web.WebSocketResponse, surroundings: Surroundings, policy: SessionPolicy) -> None:
+    def __init__(self, socket: ClientSocket, surroundings: Surroundings, policy: SessionPolicy) -> None:
         self.session_id = new_id("sess")
         self._socket = socket
         self._policy = policy
@@ -61,6 +65,8 @@ class Connection:
         self._engine = surroundings.engine
         self._speech = surroundings.speech
         self._metrics = surroundings.metrics
+        self._limits = surroundings.limits
+        self._meter = ClientMeter(surroundings.limits, _now_ms())
         self._session = Session(
             self.session_id,
             policy,
@@ -75,9 +81,12 @@ class Connection:
         self._is_writing = False
         self._tick: asyncio.TimerHandle | None = None
         self._tick_ms = 0.0
+        self._idle_check: asyncio.TimerHandle | None = None
+        self._last_sent = 0.0
         self._end: EndSession | None = None
         self._ended = asyncio.Event()
         self._hearing: Hearing
+        self._reader: ClientReader
         self._replier: Replier
         self._speaker: Speaker
 
@@ -90,6 +99,8 @@ class Connection:
                 self._connect_streams(tasks)
                 self._act_on(first)
                 self._set_tick()
+                if self._limits.idle_seconds:
+                    self._check_idle()
                 writing = tasks.create_task(self._outbound.run())
                 reading = tasks.create_task(self._read())
                 await self._ended.wait()
@@ -102,17 +113,18 @@ class Connection:
                 _log.error("A session broke.", exc_info=unforeseen, extra=fields(session=self.session_id))
                 self._end = EndSession(WSCloseCode.INTERNAL_ERROR, EndReason.ERROR, "The gateway made an error.")
         finally:
-            if self._tick is not None:
-                self._tick.cancel()
+            for timer in (self._tick, self._idle_check):
+                if timer is not None:
+                    timer.cancel()
             self._hearing.close()
         end = self._end or EndSession(WSCloseCode.GOING_AWAY, EndReason.ERROR, "")
         await self._close(end, transport)
         _log.info("A session ended.", extra=fields(session=self.session_id, reason=end.reason.value))
         return end.reason
 
-    def drain(self) -> None:
-        """Ask the session to finish its turn and end."""
-        self.take(Drain())
+    def drain(self, within_seconds: float) -> None:
+        """Ask the session to finish its turn within this time, and end."""
+        self.take(Drain(within_seconds * 1000))
 
     def take(self, event: Input) -> None:
         """Let the session have an input, after those that it is still busy with."""
@@ -133,6 +145,7 @@ class Connection:
         spawn, metrics = tasks.create_task, self._metrics
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
         self._hearing = Hearing(self._engine, transcriber, self.take)
+        self._reader = ClientReader(self._socket, self._meter, self._hearing, self.take, self._complain, metrics)
         self._replier = Replier(self._client, self.take, spawn, metrics)
         self._speaker = Speaker(self._speech, self.take, spawn, metrics)
 
@@ -174,6 +187,8 @@ class Connection:
                     self._metrics.count(happening)
                 case EndSession():
                     self._end_with(output)
+                case ErrorOccurred():
+                    self._tell_fault(output)
                 case _:
                     self._send(self._writer.write(output))
 
@@ -206,35 +221,35 @@ class Connection:
         self._tick = None
         self.take(Tick())
 
+    def _complain(self, error: BadEventError) -> None:
+        self._act_on([ErrorOccurred(error.code, error.message, param=error.param, client_event_id=error.event_id)])
+
+    def _tell_fault(self, error: ErrorOccurred) -> None:
+        self._send(self._writer.write(error))
+        if not self._meter.allows_fault(_now_ms()) and self._end is None:
+            self._metrics.limit_hit("faults")
+            message = "The client has sent too many messages that can't be used."
+            self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.TOO_MANY_FAULTS, message))
+
     async def _read(self) -> None:
-        async for message in self._socket:
-            if message.type is WSMsgType.TEXT:
-                self._metrics.received_bytes.inc(len(message.data))
-                self._take_message(message.data)
-                if await self._hearing.room():
-                    self._metrics.limit_hit("input_backlog")
-            elif message.type is WSMsgType.BINARY:
-                self._complain(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
-            elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
-                self._metrics.limit_hit("message_size")
+        await self._reader.run()
         self._end_with(EndSession(WSCloseCode.OK, EndReason.CLIENT_CLOSED, ""))
 
-    def _take_message(self, text: bytes) -> None:
-        try:
-            event = decode(text)
-        except BadEventError as error:
-            self._complain(error)
+    def _check_idle(self) -> None:
+        """End the session if nothing has been exchanged for too long, else look again when that could be."""
+        loop = asyncio.get_running_loop()
+        left = self._limits.idle_seconds - (loop.time() - max(self._reader.last_heard, self._last_sent))
+        if left > 0:
+            self._idle_check = loop.call_later(left, self._check_idle)
         else:
-            self.take(event)
-
-    def _complain(self, error: BadEventError) -> None:
-        self._metrics.limit_hit("malformed_message")
-        self._act_on([ErrorOccurred(error.code, error.message, param=error.param, client_event_id=error.event_id)])
+            self._metrics.limit_hit("idle")
+            self.take(ClientIdle())
 
     async def _write(self, message: bytes) -> None:
         self._is_writing = True
         with contextlib.suppress(ConnectionError):
             await self._socket.send_frame(message, WSMsgType.TEXT)
+            self._last_sent = asyncio.get_running_loop().time()
             self._metrics.sent_bytes.inc(len(message))
         self._is_writing = False
 

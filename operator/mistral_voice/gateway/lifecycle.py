@@ -4,12 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mistral_voice.runtime.logs import fields
 
-TURN_SECONDS = 25.0
-"""After the drain's time-out each session may finish its turn; beyond this time it is cut off."""
+TURN_SECONDS = 20.0
+"""After the drain's time-out each session may finish its turn within this time."""
+CLOSING_SECONDS = 5.0
+"""Beyond that, sessions have this time to send their last messages and close; then they are cut off."""
+SPARE_SECONDS = 2.0
+"""The process means to be gone so long before the node kills it."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +35,31 @@ class Phase(Enum):
 class Drainable(Protocol):
     """A live session that can be asked to finish its turn and end."""
 
-    def drain(self) -> None:
-        """Finish the turn, then close."""
+    def drain(self, within_seconds: float) -> None:
+        """Finish the turn within this time, then close."""
+
+
+class DrainTimes(NamedTuple):
+    """A drain in seconds, each counted from the one before: accepting yet, waiting for sessions, letting them finish, closing."""
+
+    accepting: float
+    waiting: float
+    finishing: float
+    closing: float
+
+
+def drain_times(accept_seconds: float, timeout_seconds: float, node_grace_seconds: float | None) -> DrainTimes:
+    """Return how a drain spends its time. A node that grants less takes it from the waiting first, then from the finishing of turns."""
+    closing = CLOSING_SECONDS
+    if node_grace_seconds is not None:
+        left = max(0.0, node_grace_seconds - SPARE_SECONDS)
+        closing = min(closing, left / 3)
+        finishing = min(TURN_SECONDS, (left - closing) * 0.8)
+        timeout_seconds = min(timeout_seconds, left - closing - finishing)
+    else:
+        finishing = TURN_SECONDS
+    accepting = min(accept_seconds, timeout_seconds)
+    return DrainTimes(accepting, timeout_seconds - accepting, finishing, closing)
 
 
 class Lifecycle:
@@ -74,24 +101,22 @@ class Lifecycle:
         if not self._sessions:
             self._empty.set()
 
-    async def drain(self, accept_seconds: float, timeout_seconds: float) -> None:
+    async def drain(self, times: DrainTimes) -> None:
         """End in order: not ready at once, accepting for a while yet, then refusing; sessions end by themselves or are asked to.
 
-        Returns when no session is left, at the latest `TURN_SECONDS` after `timeout_seconds`.
+        Returns when no session is left, at the latest after the sum of `times`.
         """
-        started = asyncio.get_running_loop().time()
         self.phase = Phase.DRAINING
-        _log.info("Draining.", extra=fields(sessions=self.session_count, timeout_seconds=timeout_seconds))
-        await asyncio.sleep(min(accept_seconds, timeout_seconds))
+        _log.info("Draining.", extra=fields(sessions=self.session_count, seconds=round(sum(times), 1)))
+        await asyncio.sleep(times.accepting)
         self.phase = Phase.REFUSING
-        left = started + timeout_seconds - asyncio.get_running_loop().time()
-        if await self._emptied_within(left):
+        if await self._emptied_within(times.waiting):
             _log.info("Drained: all sessions ended by themselves.")
             return
         _log.info("The drain's time is over: sessions finish their turn.", extra=fields(sessions=self.session_count))
-        for session in self.sessions:
-            session.drain()
-        if not await self._emptied_within(TURN_SECONDS):
+        for session in tuple(self._sessions):
+            session.drain(times.finishing)
+        if not await self._emptied_within(times.finishing + times.closing):
             _log.warning("Sessions were cut off at the end of the drain.", extra=fields(sessions=self.session_count))
 
     async def _emptied_within(self, seconds: float) -> bool:

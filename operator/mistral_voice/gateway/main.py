@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigError, decode
@@ -18,7 +19,7 @@ from mistral_voice.gateway.client_token import ClientTokens
 from mistral_voice.gateway.connection import Surroundings
 from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.housekeeping import Background, ServedCertificate, keep_house
-from mistral_voice.gateway.lifecycle import Lifecycle, Phase
+from mistral_voice.gateway.lifecycle import Lifecycle, Phase, drain_times
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.server import ClientPort, listening
 from mistral_voice.gateway.session.policy import policy_of
@@ -61,7 +62,8 @@ async def _serve(settings: Settings, config: GatewayConfig, redactor: Redactor) 
         async with running_gateway(settings, config, redactor) as gateway:
             _calm_the_garbage_collector()
             await stopped.wait()
-            await gateway.lifecycle.drain(settings.accept_seconds, config.limits.drain_timeout_seconds)
+            limits = config.limits
+            await gateway.lifecycle.drain(drain_times(settings.accept_seconds, limits.drain_timeout_seconds, limits.node_grace_seconds))
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         await closing.enter_async_context(background.running(detection=engine.run(), speech=speech.run(), housekeeping=housekeeping))
         secrets = ClientSecrets(tokens, config.integration)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
-        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, speech, metrics), config.limits.max_sessions)
+        limits = structs.replace(settings.client_limits, message_bytes=config.limits.max_message_bytes)
+        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, speech, metrics, limits), config.limits.max_sessions)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,

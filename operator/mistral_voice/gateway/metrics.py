@@ -10,7 +10,19 @@ from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
 UPSTREAMS = ("chat", "transcription", "speech")
-LIMITS = ("sessions", "secret_sessions", "message_size", "outbound_bytes", "input_backlog", "malformed_message")
+LIMITS = (
+    "sessions",
+    "secret_sessions",
+    "message_size",
+    "message_rate",
+    "malformed_message",
+    "faults",
+    "audio_rate",
+    "input_backlog",
+    "responses",
+    "idle",
+    "outbound_bytes",
+)
 _LABELS = ("namespace", "integration", "mode")
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

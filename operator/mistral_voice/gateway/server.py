@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway
 from mistral_voice.gateway.client_secret import ClientSecrets
+from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.client_token import REALTIME_PROTOCOL
 from mistral_voice.gateway.connection import Connection, Surroundings
 from mistral_voice.gateway.lifecycle import Lifecycle
@@ -19,8 +20,6 @@ from mistral_voice.gateway.session.config import SessionPatch, SessionType
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
 
-MAX_MESSAGE_BYTES = 1024 * 1024
-"""Largest message of a client; a larger one ends the connection with close code 1009."""
 PING_SECONDS = 20.0
 SESSIONS_OF_A_SECRET = 4
 """Live sessions of one client secret in one pod."""
@@ -81,10 +80,10 @@ class ClientPort:
             return await self._session(request, admission.policy)
 
     async def _session(self, request: web.Request, policy: SessionPolicy) -> web.StreamResponse:
-        socket = web.WebSocketResponse(
+        socket = ClientSocket(
             protocols=(REALTIME_PROTOCOL,),
             compress=False,
-            max_msg_size=MAX_MESSAGE_BYTES,
+            max_msg_size=self._surroundings.limits.message_bytes,
             heartbeat=PING_SECONDS,
             timeout=3.0,
             decode_text=False,

@@ -3,10 +3,13 @@
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from mistral_voice.contract.names import CLIENT_PORT, CONFIG_FILE, METRICS_PORT
+from mistral_voice.gateway.client_limits import ClientLimits
 from mistral_voice.gateway.upstream.speech_sockets import MOST_SPARES, SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
 
@@ -26,6 +29,7 @@ class Settings:
     deadlines: Deadlines
     speech_spares: int = MOST_SPARES
     speech_transport: SpeechTransport = SpeechTransport.AUTO
+    client_limits: ClientLimits = field(default_factory=ClientLimits)
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -43,6 +47,8 @@ def parse(argv: Sequence[str]) -> Settings:
     _flag(parser, "upstream-write-seconds", defaults.write_seconds, float, "deadline for Mistral to take our data")
     _flag(parser, "speech-spares", MOST_SPARES, int, "speech sockets kept open ahead of replies, at most")
     _flag(parser, "speech-transport", SpeechTransport.AUTO.value, SpeechTransport, "auto, realtime (sockets only) or http")
+    limits = ClientLimits()
+    _flag(parser, "client-idle-seconds", limits.idle_seconds, float, "a session in which nothing is exchanged for so long ends; 0: never")
     given = parser.parse_args(argv)
     return Settings(
         config=given.config,
@@ -54,6 +60,7 @@ def parse(argv: Sequence[str]) -> Settings:
         deadlines=Deadlines(given.upstream_connect_seconds, given.upstream_read_seconds, given.upstream_write_seconds),
         speech_spares=given.speech_spares,
         speech_transport=given.speech_transport,
+        client_limits=structs.replace(limits, idle_seconds=given.client_idle_seconds),
     )
 
 

@@ -62,6 +62,7 @@ def test_the_charts_file_is_what_the_operator_reads() -> None:
         "endpoints",
         "clusterDomain",
         "watchNamespaces",
+        "gateway",
         "networkPolicy",
         "rolloutPace",
         "leaderElection",

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mistral_voice.gateway.server import MAX_MESSAGE_BYTES
+from mistral_voice.gateway.client_limits import ClientLimits
 from tests.support.gateway import GatewayHandle
 from tests.support.waiting import eventually
 
@@ -107,7 +107,7 @@ async def test_a_harmless_field_is_no_error(gateway: GatewayHandle, fields: dict
 
 async def test_a_message_beyond_the_limit_ends_the_connection(gateway: GatewayHandle) -> None:
     async with gateway.connect() as client, gateway.connect() as neighbour:
-        await client.socket.send_str(" " * (MAX_MESSAGE_BYTES + 1))
+        await client.socket.send_str(" " * (ClientLimits().message_bytes + 1))
         assert await client.until_closed() == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
         await neighbour.send("response.create")
         await neighbour.until("response.done")

@@ -168,6 +168,20 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
             assert await gateway.process.wait() == 0
 
 
+async def test_on_a_node_that_grants_little_time_sessions_are_closed_before_the_kill(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    await mistral.put_script({"chat": {"replies": [{"text": "This sentence is one of very many. " * 60}]}})
+    async with gateway_process(mistral, tmp_path, drain_seconds=540, node_grace_seconds=5) as gateway, gateway.connect() as client:
+        assert gateway.process is not None
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        gateway.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            assert await client.until_closed() == 1001
+            assert client.events[-1]["type"] == "response.done"
+            assert client.events[-1]["response"]["status"] == "cancelled"
+            assert await gateway.process.wait() == 0
+
+
 async def test_a_gateway_without_sessions_ends_soon(mistral: SimulatorHandle, tmp_path: Path) -> None:
     async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.1"], drain_seconds=3600) as gateway:
         assert gateway.process is not None

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from mistral_voice.gateway.client_limits import ClientLimits
 from mistral_voice.gateway.connection import Connection
 from mistral_voice.gateway.protocol.client_events import decode
 from mistral_voice.gateway.session import inputs
@@ -121,9 +122,14 @@ def test_a_message_is_either_understood_or_refused() -> None:
     assert understood > 500
 
 
-async def test_a_session_survives_any_sequence_of_messages(gateway: GatewayHandle) -> None:
+async def test_a_session_survives_any_sequence_of_messages(mistral: SimulatorHandle, tmp_path: Path) -> None:
     chance = random.Random(20261123)
-    async with gateway.connect() as client, gateway.connect() as neighbour:
+    limits = ClientLimits(faults_at_once=10_000, responses_at_once=10_000, messages_at_once=10_000)
+    async with (
+        running_gateway(mistral, tmp_path, client_limits=limits) as gateway,
+        gateway.connect() as client,
+        gateway.connect() as neighbour,
+    ):
         for number in range(1_500):
             await client.socket.send_str(any_event(chance))
             if number % 100 == 0:

@@ -10,7 +10,7 @@ import pytest
 from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.client_token import ClientTokens, presented_token
 from mistral_voice.gateway.credential import Credential
-from mistral_voice.gateway.lifecycle import Lifecycle, Phase
+from mistral_voice.gateway.lifecycle import DrainTimes, Lifecycle, Phase, drain_times
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
 from mistral_voice.gateway.upstream.transcriber import KEPT_MS, PIECE_MS, TurnAudio
 from mistral_voice.gateway.watched_file import WatchedFile
@@ -163,7 +163,7 @@ class Sitting:
         self._stubborn = stubborn
         self.asked = 0
 
-    def drain(self) -> None:
+    def drain(self, within_seconds: float) -> None:
         self.asked += 1
         if not self._stubborn:
             self._lifecycle.remove(self)
@@ -176,7 +176,7 @@ async def test_a_drain_asks_sessions_only_when_its_time_is_over() -> None:
     assert lifecycle.not_ready_because() is None
     session = Sitting(lifecycle)
     lifecycle.add(session)
-    draining = asyncio.create_task(lifecycle.drain(accept_seconds=0.05, timeout_seconds=0.3))
+    draining = asyncio.create_task(lifecycle.drain(DrainTimes(0.05, 0.25, 1, 1)))
     await asyncio.sleep(0)
     assert lifecycle.not_ready_because() == "The gateway is draining."
     await eventually(lambda: not lifecycle.phase.accepts, "the end of the accepting")
@@ -191,8 +191,28 @@ async def test_a_drain_is_over_as_soon_as_the_last_session_ends() -> None:
     session = Sitting(lifecycle)
     lifecycle.add(session)
     asyncio.get_running_loop().call_later(0.05, lifecycle.remove, session)
-    await lifecycle.drain(accept_seconds=0.01, timeout_seconds=3600)
+    await lifecycle.drain(DrainTimes(0.01, 3600, 1, 1))
     assert session.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("accept", "timeout", "grace", "times"),
+    [
+        (5, 540, None, (5, 535, 20, 5)),
+        (5, 0, None, (0, 0, 20, 5)),
+        (5, 540, 3600, (5, 535, 20, 5)),
+        (5, 540, 120, (5, 88, 20, 5)),
+        (5, 540, 30, (5, 0, 18, 5)),
+        (5, 540, 14, (2, 0, 6, 4)),
+        (5, 540, 1, (0, 0, 0, 0)),
+    ],
+)
+def test_a_node_that_grants_less_time_takes_it_from_the_waiting_first(
+    accept: float, timeout: float, grace: float | None, times: tuple[float, ...]
+) -> None:
+    planned = drain_times(accept, timeout, grace)
+    assert [round(seconds) for seconds in planned] == list(times)
+    assert grace is None or sum(planned) <= max(0, grace - 2)
 
 
 def test_the_credential_file_is_not_read_again_while_it_stays_the_same(tmp_path: Path) -> None:

@@ -42,9 +42,15 @@ def gateway_configuration(known: Input) -> gateway_config.GatewayConfig:
             turn_detection=spec.config.turn_detection.value,
             max_session_duration_seconds=spec.config.max_session_duration_seconds,
         ),
-        limits=gateway_config.Limits(spec.gateway.max_sessions_per_pod, drain_timeout_seconds(known)),
+        limits=gateway_config.Limits(
+            max_sessions=spec.gateway.max_sessions_per_pod,
+            drain_timeout_seconds=drain_timeout_seconds(known),
+            max_message_bytes=known.operator.gateway.max_message_bytes,
+            node_grace_seconds=known.operator.gateway.node_grace_seconds,
+        ),
         client_token_directory=names.CLIENT_TOKEN_DIRECTORY,
         policy=_policy(spec.policy or Policy(), known.operator.default_voice),
+        tracing_endpoint=known.operator.gateway.tracing.endpoint or None,
         tls_directory=None if spec.gateway.tls is None else names.TLS_DIRECTORY,
     )
 

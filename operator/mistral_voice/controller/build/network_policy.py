@@ -12,6 +12,7 @@ from mistral_voice.kube.resources import NETWORK_POLICY
 
 _DNS_PORT: Final = 53
 _HTTPS_PORT: Final = 443
+_OTLP_PORT: Final = 4318
 _EVERYWHERE: Final = ((4, "0.0.0.0/0"), (6, "::/0"))
 
 
@@ -19,7 +20,7 @@ def network_policy(known: Input) -> Child:
     """Return the policy.
 
     In: clients from anywhere, since they authenticate, and scrapes from the namespaces of monitoring. Out: DNS, HTTPS (port 443 and the
-    endpoint's own) to everywhere but the blocked ranges, and what the endpoint adds.
+    endpoint's own) to everywhere but the blocked ranges, and what the endpoint and the collector of traces add.
     """
     settings = known.operator.network_policy
     endpoint = known.endpoint
@@ -38,6 +39,7 @@ def network_policy(known: Input) -> Child:
                 "ports": [_tcp(port) for port in sorted({_HTTPS_PORT, own_port})],
             },
             *(_egress(rule, own_port) for rule in (endpoint.egress if endpoint is not None else ())),
+            *(_egress(rule, _OTLP_PORT) for rule in known.operator.gateway.tracing.egress),
         ],
     }
     return child(NETWORK_POLICY, known, spec=spec)

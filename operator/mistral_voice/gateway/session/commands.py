@@ -150,7 +150,9 @@ class EndReason(StrEnum):
     CLIENT_CLOSED = "client_closed"
     EXPIRED = "expired"
     DRAINED = "drained"
+    IDLE = "idle"
     SLOW_CONSUMER = "slow_consumer"
+    TOO_MANY_FAULTS = "too_many_faults"
     ERROR = "error"
 
 

@@ -11,7 +11,7 @@ The rules it keeps, whatever the order of its inputs:
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.commands import EndReason, EndSession
@@ -28,6 +28,7 @@ from mistral_voice.gateway.session.turns import Turns
 
 TURN_GRACE_MS = 20_000.0
 """How long a session whose time is over may take to finish its turn."""
+_ENDS_WITH_ERROR = {EndReason.EXPIRED: "session_expired", EndReason.IDLE: "session_idle"}
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
 
@@ -115,15 +116,21 @@ class Session:
     def _is_busy(self) -> bool:
         return self._turns.is_open or self._turns.awaits_transcript or self._replies.is_live or self._replies.is_owed
 
-    def _end_soon(self, reason: EndReason, close_code: int, message: str) -> None:
+    def _end_soon(self, reason: EndReason, close_code: int, message: str, within_ms: float = TURN_GRACE_MS) -> None:
+        latest_ms = self._context.now_ms + within_ms
         if self._ending is None:
-            self._ending = Ending(reason, close_code, message, self._context.now_ms + TURN_GRACE_MS)
+            self._ending = Ending(reason, close_code, message, latest_ms)
+        elif latest_ms < self._ending.latest_ms:
+            self._ending = structs.replace(self._ending, latest_ms=latest_ms)
+
+    def _drain(self, event: inputs.Drain) -> None:
+        self._end_soon(EndReason.DRAINED, GOING_AWAY, "The gateway is being stopped; connect again.", event.within_ms)
 
     def _end(self, ending: Ending) -> None:
         self._turns.drop()
         self._replies.drop()
-        if ending.reason is EndReason.EXPIRED:
-            self._context.outbox.put(ErrorOccurred("session_expired", ending.message))
+        if ending.reason in _ENDS_WITH_ERROR:
+            self._context.outbox.put(ErrorOccurred(_ENDS_WITH_ERROR[ending.reason], ending.message))
         self._context.outbox.put(EndSession(ending.close_code, ending.reason, ending.message))
         self._ended = True
 
@@ -187,5 +194,6 @@ class Session:
             inputs.SpeechFinished: replies.speech_finished,
             inputs.SpeechFailed: replies.speech_failed,
             inputs.Tick: lambda _: None,
-            inputs.Drain: lambda _: self._end_soon(EndReason.DRAINED, GOING_AWAY, "The gateway is being stopped; connect again."),
+            inputs.ClientIdle: lambda _: self._end_soon(EndReason.IDLE, NORMAL_CLOSURE, "Nothing was said or sent for too long."),
+            inputs.Drain: self._drain,
         }

@@ -231,8 +231,14 @@ class Tick(Struct, frozen=True):
     """Time has passed: the session's deadline has come."""
 
 
+class ClientIdle(Struct, frozen=True):
+    """Nothing has been exchanged with the client for too long."""
+
+
 class Drain(Struct, frozen=True):
-    """The gateway stops: finish the turn, then close."""
+    """The gateway stops: finish the turn, within so many milliseconds, then close."""
+
+    within_ms: float = 20_000.0
 
 
 ClientInput = (
@@ -265,5 +271,6 @@ Input = (
     | SpeechFinished
     | SpeechFailed
     | Tick
+    | ClientIdle
     | Drain
 )

@@ -1,0 +1,74 @@
+"""How much one client may send: pure, so that a test can play any client. Times in milliseconds on one monotonic clock."""
+
+from msgspec import Struct
+
+PCM_BYTES_PER_MS = 48
+"""Audio is counted as if it were PCM16 at 24 kHz, by what it costs: the telephone's formats count for less than their time."""
+
+
+class ClientLimits(Struct, frozen=True):
+    """The bounds of one connection.
+
+    Each rate is a bucket: so much at once, and so much a second in the long run. `audio_ahead_ms` may come before its time, and
+    `audio_speed` times real time after that. `idle_seconds` 0: no limit.
+    """
+
+    message_bytes: int = 1024 * 1024
+    messages_at_once: int = 1000
+    messages_per_second: float = 300.0
+    audio_ahead_ms: float = 60_000.0
+    audio_speed: float = 4.0
+    faults_at_once: int = 200
+    faults_per_second: float = 2.0
+    responses_at_once: int = 20
+    responses_per_second: float = 1.0
+    idle_seconds: float = 300.0
+
+
+class Bucket:
+    """Holds up to `capacity`, fills up at a steady rate, and may be overdrawn."""
+
+    def __init__(self, capacity: float, per_second: float, now_ms: float) -> None:
+        self._capacity = capacity
+        self._per_ms = per_second / 1000
+        self._level = capacity
+        self._at_ms = now_ms
+
+    def take(self, amount: float, now_ms: float) -> float:
+        """Take an amount, and return after how many milliseconds it will have been there: 0 if it is there already."""
+        self._level = min(self._capacity, self._level + (now_ms - self._at_ms) * self._per_ms) - amount
+        self._at_ms = now_ms
+        return 0.0 if self._level >= 0 else -self._level / self._per_ms
+
+    def take_if_there(self, amount: float, now_ms: float) -> bool:
+        """Take an amount only if it is there; returns whether it was."""
+        if self.take(amount, now_ms) == 0.0:
+            return True
+        self._level += amount
+        return False
+
+
+class ClientMeter:
+    """What one client has used of its limits."""
+
+    def __init__(self, limits: ClientLimits, now_ms: float) -> None:
+        self._messages = Bucket(limits.messages_at_once, limits.messages_per_second, now_ms)
+        self._audio = Bucket(limits.audio_ahead_ms, limits.audio_speed * 1000, now_ms)
+        self._faults = Bucket(limits.faults_at_once, limits.faults_per_second, now_ms)
+        self._responses = Bucket(limits.responses_at_once, limits.responses_per_second, now_ms)
+
+    def message(self, now_ms: float) -> float:
+        """Count a message; returns for how many milliseconds the client is not to be read."""
+        return self._messages.take(1, now_ms)
+
+    def audio(self, audio_bytes: int, now_ms: float) -> float:
+        """Count audio; returns for how many milliseconds the client is not to be read."""
+        return self._audio.take(audio_bytes / PCM_BYTES_PER_MS, now_ms)
+
+    def allows_fault(self, now_ms: float) -> bool:
+        """Count a message that can't be used or done; returns whether the client may go on."""
+        return self._faults.take_if_there(1, now_ms)
+
+    def allows_response(self, now_ms: float) -> bool:
+        """Count a response that the client asks for; returns whether it may have it."""
+        return self._responses.take_if_there(1, now_ms)

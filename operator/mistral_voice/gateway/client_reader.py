@@ -1,0 +1,117 @@
+"""Reads one client's messages, no faster than its limits allow, and hands them to its session."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aiohttp import WSCloseCode, WSMsgType
+from msgspec import structs
+
+from mistral_voice.gateway.client_limits import PCM_BYTES_PER_MS, ClientMeter
+from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
+from mistral_voice.gateway.hearing import Hearing
+from mistral_voice.gateway.metrics import GatewayMetrics
+from mistral_voice.gateway.protocol.client_events import BadEventError, decode
+from mistral_voice.gateway.session import inputs
+
+SLICE_BYTES = 100 * PCM_BYTES_PER_MS
+"""Long audio is taken in such slices, with the other sessions' turn between them."""
+MESSAGES_IN_A_ROW = 16
+"""After so many messages that were there already, the other sessions have their turn."""
+
+
+class ClientReader:
+    """`take` hands an input to the session, `complain` answers a message that can't be used. `last_heard` is in the loop's time."""
+
+    def __init__(
+        self,
+        socket: ClientSocket,
+        meter: ClientMeter,
+        hearing: Hearing,
+        take: Callable[[inputs.Input], None],
+        complain: Callable[[BadEventError], None],
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._socket = socket
+        self._meter = meter
+        self._hearing = hearing
+        self._take = take
+        self._complain = complain
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._in_a_row = 0
+        self.last_heard = self._loop.time()
+
+    async def run(self) -> None:
+        """Read until the client closes the connection, or breaks it."""
+        async for message in self._socket:
+            self.last_heard = self._loop.time()
+            if message.type is WSMsgType.TEXT:
+                self._metrics.received_bytes.inc(len(message.data))
+                await self._message(message.data)
+            elif message.type is WSMsgType.BINARY:
+                await self._may_be_read()
+                self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
+            elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+                self._metrics.limit_hit("message_size")
+
+    async def _message(self, text: bytes) -> None:
+        await self._may_be_read()
+        try:
+            event = decode(text)
+        except BadEventError as error:
+            self._refuse(error)
+            return
+        if isinstance(event, inputs.AppendAudio):
+            await self._audio(event)
+        elif isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(_now_ms()):
+            self._metrics.limit_hit("responses")
+            message = "Too many responses were asked for in a short time; ask again in some seconds."
+            self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
+        else:
+            self._take(event)
+
+    async def _may_be_read(self) -> None:
+        wait_ms = self._meter.message(_now_ms())
+        if wait_ms:
+            self._metrics.limit_hit("message_rate")
+            await self._socket.leave_unread(wait_ms / 1000)
+        self._in_a_row += 1
+        if self._in_a_row % MESSAGES_IN_A_ROW == 0:
+            await asyncio.sleep(0)
+
+    async def _audio(self, event: inputs.AppendAudio) -> None:
+        audio = event.audio
+        if len(audio) <= SLICE_BYTES:
+            await self._slice(event)
+            return
+        for start in range(0, len(audio), SLICE_BYTES):
+            await self._slice(structs.replace(event, audio=audio[start : start + SLICE_BYTES]))
+            await asyncio.sleep(0)
+
+    async def _slice(self, event: inputs.AppendAudio) -> None:
+        self._take(event)
+        wait_ms = self._meter.audio(len(event.audio), _now_ms())
+        if wait_ms:
+            self._metrics.limit_hit("audio_rate")
+            await self._socket.leave_unread(wait_ms / 1000)
+        if await self._wait_for_room():
+            self._metrics.limit_hit("input_backlog")
+
+    async def _wait_for_room(self) -> bool:
+        had_to_wait = False
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    return await self._hearing.room() or had_to_wait
+            except TimeoutError:
+                had_to_wait = True
+                self._socket.excuse()
+
+    def _refuse(self, error: BadEventError) -> None:
+        self._metrics.limit_hit("malformed_message")
+        self._complain(error)
+
+
+def _now_ms() -> float:
+    return time.monotonic() * 1000

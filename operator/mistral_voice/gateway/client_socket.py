@@ -1,0 +1,25 @@
+"""The WebSocket of one client, and what its messages may cost."""
+
+import asyncio
+
+from aiohttp import web
+
+PATIENCE_SECONDS = 5.0
+"""A client that we don't read gets its pings excused so often."""
+
+
+class ClientSocket(web.WebSocketResponse[bool]):
+    """A WebSocket that may be left unread for longer than a ping may go unanswered."""
+
+    def excuse(self) -> None:
+        """The client can't be heard, since we don't read: that no pong comes means nothing."""
+        if self._loop is not None and not self.closed:
+            self._reset_heartbeat()
+
+    async def leave_unread(self, seconds: float) -> None:
+        """Wait, and let the client's messages wait on its side of the network."""
+        while seconds > 0:
+            pause = min(seconds, PATIENCE_SECONDS)
+            await asyncio.sleep(pause)
+            self.excuse()
+            seconds -= pause
