@@ -10,10 +10,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import aiohttp
-from openai.types.realtime import RealtimeServerEvent
 
 from mistral_voice.contract.gateway_config import GatewayConfig, Integration, Limits, Policy, SessionDefaults, Upstream, encode
 from mistral_voice.gateway import main as gateway_main
@@ -24,14 +23,10 @@ from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
 from mistral_voice.runtime.redaction import Redactor
 from tests.support.simulator import SimulatorHandle
+from tests.support.wire_events import checked
 
 TOKEN = "client-token-0001"
 DEADLINE_SECONDS = 20.0
-_EVENT_TYPES = {
-    get_args(kind.model_fields["type"].annotation)[0]: kind
-    for kind in get_args(get_args(RealtimeServerEvent)[0])
-    if hasattr(kind, "model_fields")
-}
 
 
 @dataclass
@@ -185,8 +180,7 @@ class RealtimeClient:
             message = await self.socket.receive()
         if message.type is not aiohttp.WSMsgType.TEXT:
             return None
-        event: dict[str, Any] = json.loads(message.data)
-        _EVENT_TYPES[event["type"]].model_validate(event)
+        event = checked(message.data)
         assert event["event_id"] not in {known["event_id"] for known in self.events}
         self.events.append(event)
         return event

@@ -11,6 +11,7 @@ from mistral_voice.gateway.session.items import Item, Message
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
 from tests.support.response_ledger import ResponseLedger
+from tests.support.wire_events import WireCheck
 
 T = TypeVar("T")
 MS = bytes(48)
@@ -54,6 +55,7 @@ class Desk:
         self.now_ms = 1000.0
         self.session = Session("sess_1", policy or a_policy(), Ids(), self.now_ms, expires_at=1_800_000_000)
         self.ledger = Ledger()
+        self._wire = WireCheck()
         self.outputs: list[Output] = []
         self._keep(self.session.start(wishes))
 
@@ -88,6 +90,8 @@ class Desk:
     def _keep(self, outputs: list[Output]) -> list[Output]:
         for output in outputs:
             self.ledger.enter(output)
+            if isinstance(output, events.Event):
+                self._wire.enter(output)
         self.outputs += outputs
         return outputs
 

@@ -4,10 +4,10 @@ Fields that are not named here are harmless and pass unread. What changes the me
 sentence.
 """
 
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mistral_voice.gateway.protocol.items import WireItem, item_of, item_or_reference_of
 from mistral_voice.gateway.protocol.session_object import (
@@ -27,10 +27,14 @@ from mistral_voice.mistral.stream.chat_request import OneTool, ToolMode
 
 MAX_ID_CHARACTERS = 512
 MAX_METADATA_PAIRS = 16
+MAX_METADATA_KEY, MAX_METADATA_VALUE = 64, 512
+"""Characters of a response's metadata."""
 MAX_INPUT_ITEMS = 500
 """Items of a response's own input."""
 
 T = TypeVar("T")
+Id = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS)]
+"""A name that a client gives or repeats; it comes back in errors."""
 
 
 class BadEventError(Refused):
@@ -44,7 +48,7 @@ class BadEventError(Refused):
 class ClientEvent(Struct, frozen=True, tag_field="type"):
     """An event of the client."""
 
-    event_id: str | None = None
+    event_id: Id | None = None
 
 
 class SessionUpdate(ClientEvent, frozen=True, tag="session.update", kw_only=True):
@@ -71,25 +75,25 @@ class ItemCreate(ClientEvent, frozen=True, tag="conversation.item.create", kw_on
     """Add an item."""
 
     item: WireItem
-    previous_item_id: str | None = None
+    previous_item_id: Id | None = None
 
 
 class ItemDelete(ClientEvent, frozen=True, tag="conversation.item.delete", kw_only=True):
     """Delete an item."""
 
-    item_id: str
+    item_id: Id
 
 
 class ItemRetrieve(ClientEvent, frozen=True, tag="conversation.item.retrieve", kw_only=True):
     """Ask for an item."""
 
-    item_id: str
+    item_id: Id
 
 
 class ItemTruncate(ClientEvent, frozen=True, tag="conversation.item.truncate", kw_only=True):
     """Tell how much of a spoken item was played."""
 
-    item_id: str
+    item_id: Id
     content_index: int
     audio_end_ms: int
 
@@ -131,7 +135,7 @@ class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
 class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
     """Stop a reply."""
 
-    response_id: str | None = None
+    response_id: Id | None = None
 
 
 class OutputAudioClear(ClientEvent, frozen=True, tag="output_audio_buffer.clear"):
@@ -182,7 +186,7 @@ def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
         envelope = _envelope_decoder.decode(text)
     except msgspec.DecodeError:
         return BadEventError("invalid_event", "The message must be a JSON object with a `type`.")
-    event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
+    event_id = envelope.event_id[:MAX_ID_CHARACTERS] if isinstance(envelope.event_id, str) else None
     if not isinstance(envelope.type, str):
         return BadEventError("missing_required_parameter", "The event has no `type`.", "type", event_id)
     if envelope.type not in _KNOWN:
@@ -224,6 +228,13 @@ def _given(value: T | UnsetType | None) -> T | None:
     return None if isinstance(value, UnsetType) else value
 
 
+def _check_metadata(metadata: dict[str, str]) -> None:
+    longest = max((len(key) for key in metadata), default=0), max((len(value) for value in metadata.values()), default=0)
+    if len(metadata) > MAX_METADATA_PAIRS or longest[0] > MAX_METADATA_KEY or longest[1] > MAX_METADATA_VALUE:
+        limits = f"{MAX_METADATA_PAIRS} pairs, keys of {MAX_METADATA_KEY} and values of {MAX_METADATA_VALUE} characters"
+        raise Refused("invalid_value", f"`metadata` may have at most {limits}.", "response.metadata")
+
+
 def _own_input(items: list[WireItem] | None) -> tuple[Item | inputs.ItemReference, ...] | None:
     if items is None:
         return None
@@ -236,8 +247,7 @@ def _options_of(response: WireResponse) -> inputs.ResponseOptions:
     if response.conversation not in (UNSET, None, "auto", "none"):
         raise Refused("invalid_value", "It must be auto or none.", "response.conversation")
     metadata = response.metadata or None
-    if metadata is not None and len(metadata) > MAX_METADATA_PAIRS:
-        raise Refused("invalid_value", f"`metadata` may have at most {MAX_METADATA_PAIRS} pairs.", "response.metadata")
+    _check_metadata(metadata or {})
     output = response.audio.output if response.audio else UNSET
     choice = choice_of(response.tool_choice, "response.tool_choice")
     return inputs.ResponseOptions(

@@ -4,6 +4,8 @@ The custom resource is the policy: a client narrows it, never widens it. Names o
 unasked, stand for the integration's own.
 """
 
+from collections.abc import Sequence
+
 from msgspec import UNSET, Struct, structs
 
 from mistral_voice.contract.gateway_config import GatewayConfig
@@ -19,7 +21,7 @@ from mistral_voice.gateway.session.config import (
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.names import Named
 from mistral_voice.gateway.session.playout import LEAD_MS
-from mistral_voice.mistral.stream.chat_request import OneTool
+from mistral_voice.mistral.stream.chat_request import ChatTool, OneTool, ToolChoice
 
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful voice assistant. You hear the caller and your answer is spoken aloud: answer briefly, in plain sentences, "
@@ -135,11 +137,8 @@ def policy_of(config: GatewayConfig) -> SessionPolicy:
 
 
 def _check(config: SessionConfig) -> None:
-    if config.max_output_tokens is not None and not 1 <= config.max_output_tokens <= 4096:
-        raise Refused("invalid_value", '`max_output_tokens` must be a number from 1 to 4096, or "inf".', "session.max_output_tokens")
-    if len(config.instructions) > MAX_INSTRUCTIONS:
-        raise Refused("invalid_value", f"`instructions` may have at most {MAX_INSTRUCTIONS} characters.", "session.instructions")
-    _check_tools(config)
+    check_words(config.instructions, config.max_output_tokens, "session")
+    check_tools(config.tools, config.tool_choice, "session")
     vad = config.turn_detection
     if not isinstance(vad, ServerVad):
         return
@@ -148,14 +147,23 @@ def _check(config: SessionConfig) -> None:
             raise Refused("invalid_value", f"`{field}` must be from {low} to {high}.", f"session.audio.input.turn_detection.{field}")
 
 
-def _check_tools(config: SessionConfig) -> None:
-    names = {tool.name for tool in config.tools}
-    if len(config.tools) > MAX_TOOLS or sum(len(bytes(tool.parameters)) for tool in config.tools) > MAX_TOOL_BYTES:
-        raise Refused("invalid_value", f"At most {MAX_TOOLS} tools, with {MAX_TOOL_BYTES} bytes of schemas.", "session.tools")
-    if len(names) < len(config.tools):
-        raise Refused("invalid_value", "Two tools have the same name.", "session.tools")
-    if isinstance(config.tool_choice, OneTool) and config.tool_choice.name not in names:
-        raise Refused("invalid_value", f"There is no tool {config.tool_choice.name!r} to choose.", "session.tool_choice")
+def check_words(instructions: str, max_output_tokens: int | None, param: str) -> None:
+    """Raise Refused if the instructions are too long or the limit is none; `param` is what holds them."""
+    if max_output_tokens is not None and not 1 <= max_output_tokens <= 4096:
+        raise Refused("invalid_value", '`max_output_tokens` must be a number from 1 to 4096, or "inf".', f"{param}.max_output_tokens")
+    if len(instructions) > MAX_INSTRUCTIONS:
+        raise Refused("invalid_value", f"`instructions` may have at most {MAX_INSTRUCTIONS} characters.", f"{param}.instructions")
+
+
+def check_tools(tools: Sequence[ChatTool], choice: ToolChoice, param: str) -> None:
+    """Raise Refused if these tools can't be offered, or one is chosen that isn't among them; `param` is what holds them."""
+    names = {tool.name for tool in tools}
+    if len(tools) > MAX_TOOLS or sum(len(bytes(tool.parameters)) for tool in tools) > MAX_TOOL_BYTES:
+        raise Refused("invalid_value", f"At most {MAX_TOOLS} tools, with {MAX_TOOL_BYTES} bytes of schemas.", f"{param}.tools")
+    if len(names) < len(tools):
+        raise Refused("invalid_value", "Two tools have the same name.", f"{param}.tools")
+    if isinstance(choice, OneTool) and choice.name not in names:
+        raise Refused("invalid_value", f"There is no tool {choice.name!r} to choose.", f"{param}.tool_choice")
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -9,6 +9,7 @@ from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.inputs import ItemReference, ResponseOptions
 from mistral_voice.gateway.session.items import Item, is_system
 from mistral_voice.gateway.session.messages import call_rounds, to_messages
+from mistral_voice.gateway.session.policy import check_tools, check_words
 from mistral_voice.mistral.stream.chat_request import ChatRequest, ChatTools, OneTool, ToolMode
 
 MAX_CALL_ROUNDS = 16
@@ -51,6 +52,7 @@ def plan(context: Context, options: ResponseOptions, *, voice_is_fixed: bool) ->
         )
     instructions = config.instructions if options.instructions is None else options.instructions
     max_output_tokens = patched(config.max_output_tokens, options.max_output_tokens, None)
+    check_words(instructions, max_output_tokens, "response")
     for field, wanted in (("voice", voice), ("instructions", instructions), ("max_output_tokens", max_output_tokens)):
         policy.refuse_if_fixed(field, changed=wanted != getattr(config, field), param=f"response.{field}")
     tools = _tools(context, options)
@@ -95,10 +97,9 @@ def _tools(context: Context, options: ResponseOptions) -> ChatTools:
     config = context.config
     tools = config.tools if options.tools is None else options.tools
     choice = config.tool_choice if options.tool_choice is None else options.tool_choice
-    if isinstance(choice, OneTool) and choice.name not in {tool.name for tool in tools}:
-        if options.tool_choice is not None:
-            raise Refused("invalid_value", f"There is no tool {choice.name!r} to choose.", "response.tool_choice")
+    if options.tool_choice is None and isinstance(choice, OneTool) and choice.name not in {tool.name for tool in tools}:
         choice = ToolMode.AUTO
+    check_tools(tools, choice, "response")
     parallel = config.parallel_tool_calls if options.parallel_tool_calls is None else options.parallel_tool_calls
     return ChatTools(tools, choice, parallel)
 

@@ -12,13 +12,14 @@ from mistral_voice.gateway.session.config import (
     Eagerness,
     OutputModality,
     SessionPatch,
+    SessionType,
     TranscriptionPatch,
     TurnDetectionKind,
     TurnDetectionPatch,
 )
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, Part, PartKind, Role
-from mistral_voice.mistral.stream.chat_request import ChatTool
+from mistral_voice.mistral.stream.chat_request import ChatTool, OneTool
 from mistral_voice.mistral.stream.errors import FaultKind
 from mistral_voice.mistral.stream.turn_events import TurnSign
 from tests.support.session import MS, Desk, a_policy
@@ -32,9 +33,14 @@ _TEXTS = st.sampled_from(["", " ", "Hello", "Hello there, my good friend. ", "On
 class Conversations(RuleBasedStateMachine):
     """Any sequence of events."""
 
-    @initialize(manual=st.booleans(), duration_ms=st.sampled_from([60_000, 60_000, 5_000]))
-    def begin(self, manual: bool, duration_ms: int) -> None:
-        self.desk = Desk(a_policy(manual_turns_only=manual, max_duration_ms=duration_ms))
+    @initialize(
+        manual=st.booleans(),
+        duration_ms=st.sampled_from([60_000, 60_000, 5_000]),
+        kind=st.sampled_from([*[SessionType.REALTIME] * 3, SessionType.TRANSCRIPTION]),
+    )
+    def begin(self, manual: bool, duration_ms: int, kind: SessionType) -> None:
+        policy = a_policy(manual_turns_only=manual, max_duration_ms=duration_ms)
+        self.desk = Desk(policy, SessionPatch(type=kind))
 
     def _turns(self) -> list[str]:
         return [command.item_id for command in self.desk.all(commands.StartTurn)] or ["item_none"]
@@ -118,7 +124,13 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(
         patch=st.sampled_from(
-            [SessionPatch(transcription=TranscriptionPatch()), SessionPatch(transcription=None), SessionPatch(voice="v2")]
+            [
+                SessionPatch(transcription=TranscriptionPatch()),
+                SessionPatch(transcription=None),
+                SessionPatch(voice="v2"),
+                SessionPatch(tools=(TOOL,), tool_choice=OneTool("f")),
+                SessionPatch(type=SessionType.TRANSCRIPTION),
+            ]
         )
     )
     def client_changes_settings(self, patch: SessionPatch) -> None:
@@ -251,6 +263,14 @@ class Conversations(RuleBasedStateMachine):
         self.desk.give(inputs.Drain())
 
     @invariant()
+    def a_transcription_session_only_listens(self) -> None:
+        if not hasattr(self, "desk"):
+            return
+        created, updated = self.desk.all(events.SessionCreated), self.desk.all(events.SessionUpdated)
+        view = updated[-1].session if updated else created[-1].session
+        assert view.config.type is SessionType.REALTIME or not self.desk.all(events.ResponseCreated)
+
+    @invariant()
     def a_deadline_is_ahead(self) -> None:
         if hasattr(self, "desk") and not self.desk.session.has_ended:
             assert self.desk.session.deadline_ms > self.desk.now_ms
@@ -266,7 +286,7 @@ class Conversations(RuleBasedStateMachine):
 
 TestConversations = Conversations.TestCase
 TestConversations.settings = settings(
-    max_examples=180,
+    max_examples=260,
     stateful_step_count=60,
     deadline=None,
     report_multiple_bugs=False,
