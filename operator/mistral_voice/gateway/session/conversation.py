@@ -21,6 +21,7 @@ class Conversation:
     def __init__(self, conversation_id: str) -> None:
         self.id = conversation_id
         self._items: list[Item] = []
+        self.has_begun = False
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -56,6 +57,7 @@ class Conversation:
         else:
             position = 1 + self._position(after, "previous_item_id", "item_create_invalid_previous_item_id")
         self._items.insert(position, item)
+        self.has_begun = True
         self._evict()
 
     def add_reply(self, item: Item, answers: str | None) -> None:

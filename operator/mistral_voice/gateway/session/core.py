@@ -141,7 +141,7 @@ class Session:
         context = self._context
         before = context.config
         after = context.policy.apply(before, event.patch)
-        if after.type is not before.type and (context.conversation.items or self._is_busy):
+        if after.type is not before.type and (context.conversation.has_begun or self._replies.has_begun or self._is_busy):
             raise Refused("cannot_update_type", "The type can't change once the session has begun; open another session.", "session.type")
         if self._replies.voice_is_fixed and after.voice != before.voice:
             message = "The voice can't change once the assistant has spoken in this session."

@@ -37,6 +37,7 @@ class Replies:
         self._spoken: dict[str, tuple[SpokenSegment, ...]] = {}
         self._plays_until_ms: float | None = None
         self.voice_is_fixed = False
+        self.has_begun = False
 
     @property
     def is_live(self) -> bool:
@@ -226,6 +227,7 @@ class Replies:
         self._announce(reply)
 
     def _announce(self, reply: Reply) -> None:
+        self.has_begun = True
         if reply.settings.output is OutputModality.AUDIO:
             self._context.outbox.put(PrepareSpeech(reply.settings.voice))
         reply.announce()
