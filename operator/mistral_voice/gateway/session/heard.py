@@ -97,6 +97,11 @@ class SpokenText:
         self._segments[segment].finished = True
         return True
 
+    def end(self) -> None:
+        """No more audio comes of any segment."""
+        for segment in self._segments:
+            segment.finished = True
+
     def segments(self) -> tuple[SpokenSegment, ...]:
         """Return what was said, piece by piece. How long a piece will be that is still being made follows from those that are complete."""
         pace = self._ms_per_character()

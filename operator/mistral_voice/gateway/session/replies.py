@@ -175,7 +175,7 @@ class Replies:
     def speech_failed(self, event: inputs.SpeechFailed) -> None:
         """The reply can't be spoken on."""
         if (reply := self._named(event.response_id)) is not None:
-            reply.fail(event.fault)
+            reply.fail_speech(event.fault)
 
     def _named(self, response_id: str) -> Reply | None:
         if self._live is not None and self._live.id == response_id:

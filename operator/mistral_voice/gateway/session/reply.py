@@ -83,6 +83,7 @@ class Reply:
         self._asked_ms = 0.0
         self._first_text_ms: float | None = None
         self._heard_audio = False
+        self._dropped = False
 
     @property
     def is_waiting(self) -> bool:
@@ -215,15 +216,30 @@ class Reply:
         """Stop the reply. Nothing happens if it has ended. No reason: the session ends."""
         if self._phase is _Phase.DONE:
             return
-        self._outbox.put(DropReply(self.id))
+        self._drop()
         self._end(ResponseStatus.CANCELLED, reason=reason)
 
     def fail(self, fault: Fault) -> None:
         """The reply can't go on; what was said so far stays."""
         if self._phase is _Phase.DONE:
             return
-        self._outbox.put(DropReply(self.id))
+        self._drop()
         self._end(ResponseStatus.FAILED, fault=fault)
+
+    def fail_speech(self, fault: Fault) -> None:
+        """The reply can't be spoken on: nothing more is asked for, and what has come of its audio is heard to its end."""
+        if self._playout.is_empty:
+            self.fail(fault)
+        elif self._phase is _Phase.GENERATING:
+            self._drop()
+            self._calls.end(whole=False)
+            self._spoken.end()
+            self._text_ended, self._reason, self._fault = ResponseStatus.FAILED, None, fault
+
+    def _drop(self) -> None:
+        if not self._dropped:
+            self._dropped = True
+            self._outbox.put(DropReply(self.id))
 
     def _write(self, text: str) -> None:
         item = self._open_item(PartKind.OUTPUT_TEXT)
