@@ -54,8 +54,8 @@ class RunningGateway:
 
 
 @contextlib.asynccontextmanager
-async def simulated_mistral(script: dict[str, Any], folder: Path) -> AsyncIterator[Mistral]:
-    """Run the simulator, with this script, over TLS."""
+async def simulated_mistral(script: dict[str, Any], folder: Path, **dialect: Any) -> AsyncIterator[Mistral]:
+    """Run the simulator, with this script and dialect, over TLS."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     bundle, chain, key, script_file = (folder / name for name in ("authority.pem", "chain.pem", "key.pem", "script.json"))
@@ -63,7 +63,7 @@ async def simulated_mistral(script: dict[str, Any], folder: Path) -> AsyncIterat
     chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     certificate.private_key_pem.write_to_path(str(key))
     script_file.write_text(json.dumps(script))
-    flags = ["--host", "127.0.0.1", "--port", "0", "--keys", f"test={KEY}", "--script", str(script_file)]
+    flags = ["--host", "127.0.0.1", "--port", "0", "--keys", f"test={KEY}", "--script", str(script_file), "--dialect", json.dumps(dialect)]
     command = [sys.executable, *_MODULE, "simulator", *flags, "--tls-cert", str(chain), "--tls-key", str(key)]
     async with _running(command, "simulator") as (listening, pid):
         yield Mistral(listening["port"], pid, bundle)
