@@ -34,7 +34,8 @@ class PendingTurn(Struct):
 
     `visible`: the client sees the transcript. `restarted`: transcription began anew, so deltas that the client saw are void. `done` and
     `fault` tell that no more text comes. `text_due_ms`: when transcription has stalled unless text comes before, None while none is
-    expected; `retried`: it stalled before. `presumed_ms` is its length if it seems to be over, None if it surely goes on.
+    expected; `retried`: it stalled before. `presumed_ms` is its length if it seems to be over (since
+    `presumed_since_ms`, by the clock), None if it surely goes on.
     """
 
     item_id: str
@@ -50,6 +51,7 @@ class PendingTurn(Struct):
     text_due_ms: float | None = None
     retried: bool = False
     presumed_ms: int | None = None
+    presumed_since_ms: float = 0.0
 
     def expect_text(self, now_ms: float) -> None:
         """Text has come, or is to come from now on."""

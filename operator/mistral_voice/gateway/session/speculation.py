@@ -15,8 +15,8 @@ MAX_PER_TURN = 3
 """Speculations in one turn."""
 MAX_SPEECH_MS = 10_000
 """A turn that lasts longer is not speculated on: its words, and the cost of a wrong guess, are many."""
-SETTLED_MS = 60.0
-"""Words are taken for complete when none has come for so long."""
+SETTLED_MS = 30.0
+"""Words are taken for complete when the turn seems to be over and none has come for so long: the last ones may come with its end."""
 CHARACTERS_PER_TOKEN = 4
 """For the cost of what was dropped before Mistral told it."""
 
@@ -24,7 +24,7 @@ ReplyPiece = ReplyText | ReplyCall | ReplyFinished | ReplyFailed
 
 
 class PresumedTurn(Struct, frozen=True):
-    """A turn that seems to be over: its words so far, since when they are the same, and how long it is."""
+    """A turn that seems to be over: its words so far, since when this is so, and how long it is."""
 
     item_id: str
     text: str

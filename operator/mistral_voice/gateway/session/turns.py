@@ -85,7 +85,7 @@ class Turns:
         replies = turn.replies if turn.committed_ms is not None else settings is not None and settings.create_response
         if turn.presumed_ms is None or not replies:
             return None
-        return PresumedTurn(turn.item_id, turn.text, turn.last_text_ms, turn.presumed_ms)
+        return PresumedTurn(turn.item_id, turn.text, max(turn.last_text_ms, turn.presumed_since_ms), turn.presumed_ms)
 
     @property
     def deadline_ms(self) -> float | None:
@@ -188,7 +188,9 @@ class Turns:
         semantic.noticed = True
         length_ms = min(max(0, int(event.at_ms)), self._audio.position_ms - turn.from_ms)
         if event.sign is not TurnSign.END:
-            self._audio.pending[turn.item_id].presumed_ms = length_ms if event.sign is TurnSign.EAGER_END else None
+            pending = self._audio.pending[turn.item_id]
+            pending.presumed_ms = length_ms if event.sign is TurnSign.EAGER_END else None
+            pending.presumed_since_ms = self._context.now_ms
         else:
             end_ms = turn.from_ms + length_ms
             self._end(turn, end_ms)
