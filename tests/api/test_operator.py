@@ -147,6 +147,33 @@ async def test_a_copy_of_a_namespace_stays_apart_from_the_original(running: Oper
     assert (await world.integration("support"))["status"]["gateway"]["readyReplicas"] == 1
 
 
+async def test_a_restore_that_made_new_uids_and_dropped_owners_takes_its_children_up_again_with_their_token(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.pretend_pods("support", ready=1)
+    await world.condition("support", "Ready", "True")
+    token = (await world.client.get(SECRET, world.namespace, "support-voice-token"))["data"]["token"]
+    pods = (await world.client.get(DEPLOYMENT, world.namespace, "support-voice"))["metadata"]["uid"]
+    everything = dict.fromkeys((SERVICE_ACCOUNT, CONFIG_MAP, DEPLOYMENT, SERVICE, POD_DISRUPTION_BUDGET, NETWORK_POLICY), "support-voice")
+    # No garbage collector runs here, so that of the former integration all stays; the references are what a backup leaves out.
+    world.kubectl("delete", "mvi", "support", "-n", world.namespace)
+    for resource, name in {**everything, SECRET: "support-voice-token"}.items():
+        await world.client.merge_patch(resource, world.namespace, name, {"metadata": {"ownerReferences": None}}, field_manager="restore")
+    await world.apply("support")
+    uid = (await world.integration("support"))["metadata"]["uid"]
+
+    async def taken_up() -> bool:
+        children = [await world.client.get(resource, world.namespace, name) for resource, name in everything.items()]
+        owners = [child["metadata"].get("ownerReferences", [{}])[0].get("uid") for child in children]
+        return owners == [uid] * len(children)
+
+    await eventually(taken_up, "all children to belong to the new integration", timeout_seconds=40)
+    await world.condition("support", "Ready", "True", timeout_seconds=40)
+    assert (await world.client.get(DEPLOYMENT, world.namespace, "support-voice"))["metadata"]["uid"] == pods
+    secret = await world.client.get(SECRET, world.namespace, "support-voice-token")
+    assert (secret["data"]["token"], secret["metadata"]["ownerReferences"][0]["uid"]) == (token, uid)
+
+
 async def test_one_that_is_made_again_at_once_waits_until_its_former_children_are_gone(world: Operating) -> None:
     await world.put_key()
     await world.apply("support")

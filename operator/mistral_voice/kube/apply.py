@@ -18,7 +18,7 @@ from mistral_voice.kube.list_types import structure_of
 from mistral_voice.kube.managed_fields import FieldSet, FieldSets, upgraded
 from mistral_voice.kube.objects import KubeObject, ObjectKey, key_of
 from mistral_voice.kube.observed import Marks, Observed, Reader
-from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
+from mistral_voice.kube.ownership import Owner, goes_by_itself, is_left_behind, is_owned, missing_parts, name_taken
 from mistral_voice.kube.resources import SECRET, Resource
 
 _MAX_ROUNDS: Final = 4
@@ -158,7 +158,7 @@ class Applier:
     async def _bring_about(self, wanted: _Wanted, owner: Owner, observed: Observed | None) -> Outcome:
         if observed is None:
             return await self._create(wanted)
-        if not is_owned(observed, owner):
+        if not is_owned(observed, owner) and not is_left_behind(observed, owner):
             return await self._name_taken(wanted.resource, wanted.key, owner)
         if observed.deleting:
             return Outcome(Action.TERMINATING, wanted.resource, wanted.key, observed=observed)
@@ -311,7 +311,8 @@ class Applier:
             else:
                 return Outcome(Action.CREATED, SECRET, key)
         metadata = present["metadata"]
-        if not is_owned(self._reader.read(SECRET, _encode({"metadata": metadata})), owner):
+        observed = self._reader.read(SECRET, _encode({"metadata": metadata}))
+        if not is_owned(observed, owner) and not is_left_behind(observed, owner):
             return await self._name_taken(SECRET, key, owner)
         if "deletionTimestamp" in metadata:
             return Outcome(Action.TERMINATING, SECRET, key)

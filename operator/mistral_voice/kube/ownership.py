@@ -28,6 +28,16 @@ def is_owned(observed: Observed, owner: Owner) -> bool:
     return observed.owner_uid == owner.uid and observed.namespace == owner.namespace
 
 
+def is_left_behind(observed: Observed, owner: Owner) -> bool:
+    """Return whether an object was a former namesake's of the owner, has no controller any more, and so is the owner's to take over.
+
+    So it is after a restore from a backup, which makes objects with new UIDs and may drop their references, and after a deletion that
+    orphans. In one namespace a name is borne once: who our labels name by this name and another UID is gone.
+    """
+    labelled = observed.labelled_uid not in {"", owner.uid} and observed.owner_name == owner.name
+    return labelled and not observed.controller_uid and observed.namespace == owner.namespace
+
+
 def goes_by_itself(metadata: KubeObject, owner: Owner) -> bool:
     """Return whether an object that isn't the owner's is on its way out.
 

@@ -2,7 +2,7 @@ import msgspec
 
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.kube.observed import Observed
-from mistral_voice.kube.ownership import Owner, goes_by_itself, is_owned, missing_parts, name_taken
+from mistral_voice.kube.ownership import Owner, goes_by_itself, is_left_behind, is_owned, missing_parts, name_taken
 from mistral_voice.kube.resources import CONFIG_MAP
 
 OWNER = Owner("example.com/v1", "Thing", "n", "owner", "u-1")
@@ -18,6 +18,16 @@ def test_the_controller_decides_and_our_label_only_where_there_is_none() -> None
     assert not is_owned(_observed("u-2", "u-1"), OWNER)
     assert not is_owned(_observed("", ""), OWNER)
     assert not is_owned(msgspec.structs.replace(_observed("", "u-1"), namespace="copy"), OWNER)
+
+
+def test_what_a_former_namesake_left_without_a_controller_may_be_taken_over() -> None:
+    left = msgspec.structs.replace(_observed("", "u-former"), owner_name="owner")
+    assert is_left_behind(left, OWNER)
+    assert not is_owned(left, OWNER)
+    assert not is_left_behind(msgspec.structs.replace(left, owner_name="another"), OWNER)
+    assert not is_left_behind(msgspec.structs.replace(left, namespace="copy"), OWNER)
+    assert not is_left_behind(msgspec.structs.replace(left, controller_uid="u-9"), OWNER), "its controller's going takes it along"
+    assert not is_left_behind(msgspec.structs.replace(left, labelled_uid=""), OWNER), "a foreign object bears no UID"
 
 
 def test_whose_a_taken_name_is_is_said_as_far_as_it_is_known() -> None:
