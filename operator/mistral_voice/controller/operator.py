@@ -22,11 +22,11 @@ from mistral_voice.controller.rollouts import Rollouts
 from mistral_voice.controller.settings import Settings
 from mistral_voice.controller.store import IntegrationStore
 from mistral_voice.controller.streams import IntegrationStream
-from mistral_voice.kube.access import Access, load_access, open_session
+from mistral_voice.kube.access import Access, load_access
 from mistral_voice.kube.apply import Applier
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.events import EventOutcome, EventRecorder
-from mistral_voice.kube.lease import LeaderElector, LeaseTiming
+from mistral_voice.kube.lease import LeaderElector
 from mistral_voice.kube.managed_fields import FieldSets
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.kube.observed import Marks, Observed, Reader
@@ -129,11 +129,7 @@ class Operator:
             name=file.leader_election.lease_name,
             # A container that starts again in the same pod is another process: it waits for the lease as everybody does.
             identity=f"{settings.identity}_{uuid.uuid4().hex[:8]}",
-            timing=LeaseTiming(
-                file.leader_election.lease_duration_seconds,
-                file.leader_election.renew_deadline_seconds,
-                file.leader_election.retry_period_seconds,
-            ),
+            timing=file.leader_election.timing(),
         )
         writer = client.fenced(elector) if file.leader_election.enabled else client
         store, memories, fields = IntegrationStore(), Memories(), FieldSets()
@@ -210,22 +206,17 @@ class Operator:
         """Watch, and reconcile while leading, until `stopped` is set."""
         watching_ends = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            session = open_session(self.access, limit=4)
             background = [
                 group.create_task(self.watches.run(), name="watch children"),
                 group.create_task(self.recorder.run(), name="write events"),
             ]
-            streaming = group.create_task(
-                self.stream.run(session, self.access.server, watching_ends, lambda: take_stop_signals(stopped)), name="watch integrations"
-            )
+            group.create_task(self.stream.run(self.access, watching_ends, lambda: take_stop_signals(stopped)), name="watch integrations")
             try:
                 await self._reconcile_until(stopped)
             finally:
                 watching_ends.set()
                 for task in background:
                     task.cancel()
-        await asyncio.gather(streaming, return_exceptions=True)
-        await session.close()
 
     async def _reconcile_until(self, stopped: asyncio.Event) -> None:
         elected = self.settings.file.leader_election.enabled

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+
+from mistral_voice.kube.lease import LeaseTiming
 
 
 class SettingsError(ValueError):
@@ -97,6 +99,15 @@ class LeaderElection(_Model):
     lease_duration_seconds: Annotated[int, Field(ge=1)] = 15
     renew_deadline_seconds: Annotated[float, Field(gt=0)] = 10
     retry_period_seconds: Annotated[float, Field(gt=0)] = 2
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        self.timing()
+        return self
+
+    def timing(self) -> LeaseTiming:
+        """Return the same for the elector. Raises ValueError if two could lead at the same time."""
+        return LeaseTiming(self.lease_duration_seconds, self.renew_deadline_seconds, self.retry_period_seconds)
 
 
 class ProbeSettings(_Model):

@@ -1,26 +1,29 @@
 """The stream of our own resource: kopf watches, and every event only stores the object and enqueues its key.
 
 kopf's create and update handlers are edge-triggered and cost a write an object; its finalizers, timers and indexes are not used either.
-After a relist kopf doesn't tell of objects that were deleted in the gap: a sweep compares from time to time.
+After a relist kopf doesn't tell of objects that were deleted in the gap: a sweep compares from time to time. It also finds out whether the
+watch has gone deaf.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Protocol
-
-import aiohttp
-import kopf
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from mistral_voice.contract import names
+from mistral_voice.controller.kopf_watch import KopfWatch
 from mistral_voice.controller.store import IntegrationStore
+from mistral_voice.kube.access import Access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import KubeError
-from mistral_voice.kube.objects import KubeObject, ObjectKey
+from mistral_voice.kube.objects import KubeObject, ObjectKey, is_later
 from mistral_voice.kube.resources import Resource
+from mistral_voice.kube.workqueue import Backoff
 
 INTEGRATION = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 SWEEP_SECONDS = 600.0
+DOUBT_SECONDS = 30.0
+"""How long the watch has to tell of what a list knew already, before it counts as deaf."""
 _CRD_POLL_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -33,10 +36,6 @@ class OnChange(Protocol):
         """Take note of the key."""
 
 
-class StreamEnded(KubeError):
-    """The watch of the integrations ended although nobody stopped it."""
-
-
 class IntegrationStream:
     """Keeps the store at what the API server says and tells `on_change` of every key whose meaning changed."""
 
@@ -46,35 +45,37 @@ class IntegrationStream:
         store: IntegrationStore,
         on_change: OnChange,
         namespaces: Sequence[str] = (),
+        *,
+        backoff: Backoff | None = None,
+        sweep_seconds: float = SWEEP_SECONDS,
+        doubt_seconds: float = DOUBT_SECONDS,
     ) -> None:
         self._client = client
         self._store = store
         self._on_change = on_change
         self._namespaces = tuple(namespaces)
-        self._heard_at = asyncio.get_running_loop().time()
+        self._watch = KopfWatch(self._take, self._namespaces, backoff=backoff)
+        self._sweep_seconds = sweep_seconds
+        self._doubt_seconds = doubt_seconds
+        self._doubted: Mapping[ObjectKey, _Listed] = {}
         self.synced = asyncio.Event()
         self.problem = "The integrations have not been listed yet."
 
     def age_seconds(self) -> float:
-        """Return how long ago the watch or a sweep last brought anything, in seconds."""
-        return asyncio.get_running_loop().time() - self._heard_at
+        """Return how long ago the watch last heard the API server, in seconds; the sweep's lists don't count."""
+        return self._watch.age_seconds()
 
-    async def run(self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event, reclaim_signals: Callable[[], None]) -> None:
-        """Watch until `stopped` is set. Errors of the API server are waited out.
-
-        kopf takes SIGTERM for itself when it starts: `reclaim_signals` takes it back, since the order in which we stop is ours.
-        """
+    async def run(self, access: Access, stopped: asyncio.Event, reclaim_signals: Callable[[], None]) -> None:
+        """Watch until `stopped` is set. Errors of the API server are waited out. For `reclaim_signals` see `KopfWatch.run`."""
         await self._crd_served(stopped)
         if stopped.is_set():
             return
         async with asyncio.TaskGroup() as group:
             sweeping = group.create_task(self._sweep_forever(), name="sweep integrations")
             try:
-                await self._run_kopf(session, server, stopped, reclaim_signals)
+                await self._watch.run(access, stopped, reclaim_signals)
             finally:
                 sweeping.cancel()
-            if not stopped.is_set():
-                raise StreamEnded("The watch of MistralVoiceIntegrations ended by itself; without it no change is seen.")
 
     async def _crd_served(self, stopped: asyncio.Event) -> None:
         while not stopped.is_set():
@@ -90,31 +91,7 @@ class IntegrationStream:
             except TimeoutError:
                 continue
 
-    async def _run_kopf(
-        self, session: aiohttp.ClientSession, server: str, stopped: asyncio.Event, reclaim_signals: Callable[[], None]
-    ) -> None:
-        registry = kopf.OperatorRegistry()
-
-        @kopf.on.login(registry=registry)
-        async def login(**_: object) -> kopf.AiohttpSession:
-            return kopf.AiohttpSession(aiohttp_session=session, server=server)
-
-        @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-        async def enqueue(event: kopf.RawEvent, **_: object) -> None:
-            self._take(event["type"], dict(event["object"]))
-
-        tasks = await kopf.spawn_tasks(
-            registry=registry,
-            settings=kopf_settings(),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=stopped,
-        )
-        reclaim_signals()
-        await _run_until_one_ends(tasks)
-
     def _take(self, event_type: str | None, body: KubeObject) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
         metadata = body["metadata"]
         key = ObjectKey(metadata["namespace"], metadata["name"])
         if event_type == "DELETED":
@@ -132,19 +109,33 @@ class IntegrationStream:
                 _log.warning(self.problem)
                 await asyncio.sleep(_CRD_POLL_SECONDS)
                 continue
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._doubt_seconds if self._doubted else self._sweep_seconds)
 
     async def _sweep(self) -> None:
         known = {key: stored.uid for key in self._store if (stored := self._store.get(key))}
-        listed = [item["metadata"] for item in await self._list()]
-        present = {ObjectKey(metadata["namespace"], metadata["name"]): metadata["uid"] for metadata in listed}
-        self._heard_at = asyncio.get_running_loop().time()
+        metadata = [item["metadata"] for item in await self._list()]
+        listed = {ObjectKey(item["namespace"], item["name"]): _Listed(item["uid"], item["resourceVersion"]) for item in metadata}
         for key, uid in known.items():
-            if present.get(key) != uid:
+            if key not in listed or listed[key].uid != uid:
                 self._store.remove(key, uid)
                 self._on_change(key)
+        self._doubt(listed)
         self.problem = ""
         self.synced.set()
+
+    def _doubt(self, listed: Mapping[ObjectKey, "_Listed"]) -> None:
+        """Begin the watch anew if it still lacks what the list before knew; else remember what it has not told yet of this one."""
+        doubted, self._doubted = self._doubted, {}
+        deaf = [key for key, told in doubted.items() if key in listed and listed[key].uid == told.uid and self._lacks(key, told)]
+        if deaf:
+            _log.warning("The watch of MistralVoiceIntegrations misses changes.", extra={"missed": len(deaf), "one": str(deaf[0])})
+            self._watch.begin_anew()
+        elif not doubted and self.synced.is_set():  # While the process starts, the watch has yet to tell of everything.
+            self._doubted = {key: told for key, told in listed.items() if self._lacks(key, told)}
+
+    def _lacks(self, key: ObjectKey, told: "_Listed") -> bool:
+        stored = self._store.get(key)
+        return stored is None or stored.uid != told.uid or is_later(told.resource_version, stored.resource_version)
 
     async def _list(self) -> list[KubeObject]:
         return [item for namespace in self._places() for item in await self._client.list_all(INTEGRATION, namespace, metadata_only=True)]
@@ -158,65 +149,8 @@ class IntegrationStream:
         return self._namespaces or (None,)
 
 
-class _NoDifferences(kopf.DiffBaseStorage):
-    """Nothing to compare with: kopf would copy each object several times over for handlers that we don't have."""
+class _Listed(NamedTuple):
+    """What a list says of an integration."""
 
-    def build(self, *, body: kopf.Body, extra_fields: Iterable[kopf.FieldSpec] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
-        return None
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Nothing is kept."""
-
-
-class _NoProgress(kopf.ProgressStorage):
-    """No handler of ours has progress to keep."""
-
-    def fetch(self, *, key: Any, body: kopf.Body) -> Any:  # noqa: ARG002
-        return None
-
-    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
-        """Nothing is kept."""
-
-    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
-        """Nothing was kept."""
-
-    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
-        """Nothing is kept."""
-
-    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
-        return essence
-
-
-async def _run_until_one_ends(tasks: Collection[asyncio.Task[None]]) -> None:
-    # kopf's own `run_tasks` would wait for, and then cancel, every other task of the process as a hung one.
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ended = [task for task in tasks if task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in ended:
-        task.result()
-
-
-def kopf_settings() -> kopf.OperatorSettings:
-    """Return kopf's settings: a watch and nothing else, no peering, no events, nothing of kopf's own names in the cluster."""
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.peering.standalone = True
-    settings.scanning.disabled = True
-    settings.process.ultimate_exiting_timeout = None
-    settings.persistence.finalizer = f"{names.GROUP}/unused"
-    settings.persistence.progress_storage = _NoProgress()
-    settings.persistence.diffbase_storage = _NoDifferences()
-    settings.queueing.worker_limit = 64
-    settings.queueing.idle_timeout = 0.01
-    settings.watching.server_timeout = 300
-    settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 500
-    settings.networking.request_timeout = 30
-    return settings
+    uid: str
+    resource_version: str

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +108,7 @@ def _tls(configuration: Any) -> ssl.SSLContext | None:
     return tls
 
 
-def open_session(access: Access, *, limit: int) -> aiohttp.ClientSession:
+def open_session(access: Access, *, limit: int, traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Open a session of at most `limit` connections (0: no limit) that signs its requests. The caller closes it.
 
     Idle connections are probed, so that a peer that vanished is noticed within a minute. Compression is not asked for: it costs the API
@@ -120,6 +120,7 @@ def open_session(access: Access, *, limit: int) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(access.credentials,),
         proxy=access.proxy,
+        trace_configs=list(traces),
     )
 
 
