@@ -18,7 +18,7 @@ class ConnectionStatus(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an issue matters: an `error` keeps the integration from being ready, the others inform."""
+    """How much an issue matters: an `error` stands in the way of something, a `warning` deserves attention, an `info` is good to know."""
 
     ERROR = "error"
     WARNING = "warning"

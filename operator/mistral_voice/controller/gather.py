@@ -10,7 +10,7 @@ from mistral_voice.contract.v1alpha1.integration import parse_spec
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.build.common import selector_text, token_secret_name
-from mistral_voice.controller.build.token_secret import wanted
+from mistral_voice.controller.build.token_secret import token_wanted
 from mistral_voice.controller.credential import assess, restored
 from mistral_voice.controller.health.schedule import first_check_after_restart
 from mistral_voice.controller.health.target import probe_target
@@ -100,7 +100,8 @@ class Gatherer:
             known = replace(known, health=health)
         credential, api_key = await self._credential(known, memory)
         new_here = not any(children.values()) and previous.observed_generation is None
-        token_unread = _token_can_wait(known, memory)
+        vouched_for, memory.vouched_for = memory.vouched_for, False
+        token_unread = vouched_for and _token_can_wait(known)
         token, state = (None, _TOKEN_IN_ORDER) if token_unread else await self._token(known, new_here=new_here)
         known = replace(
             known,
@@ -151,10 +152,10 @@ class Gatherer:
         return found, api_key
 
     async def _token(self, known: Input, *, new_here: bool) -> tuple[KubeObject | None, TokenState | None]:
-        if known.spec is None or known.managed or (new_here and wanted(known)):
+        if known.spec is None or known.managed or (new_here and token_wanted(known)):
             return None, None
         secret = await SecretReader(self.client).read(known.namespace, token_secret_name(known))
-        if secret is SecretErrorCode.FORBIDDEN and not wanted(known):
+        if secret is SecretErrorCode.FORBIDDEN and not token_wanted(known):
             return None, _TENANTS_TOKEN_UNREAD
         if isinstance(secret, SecretErrorCode):
             return None, None
@@ -183,10 +184,9 @@ class Gatherer:
         return pod_trouble(pods, deployment)
 
 
-def _token_can_wait(known: Input, memory: Memory) -> bool:
+def _token_can_wait(known: Input) -> bool:
     # After a restart thousands are visited at once. What an earlier process left in order is looked at again with its next health check.
-    vouched_for, memory.vouched_for = memory.vouched_for, False
-    if not vouched_for or known.spec is None or known.managed or not wanted(known):
+    if known.spec is None or known.managed or not token_wanted(known):
         return False
     return names.ROTATE_TOKEN_ANNOTATION not in known.annotations
 

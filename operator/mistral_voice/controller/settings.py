@@ -111,7 +111,7 @@ class LeaderElection(_Model):
 
 
 class ProbeSettings(_Model):
-    """Health checks: how many may run at the same time."""
+    """Health checks: how many may run at the same time at one endpoint."""
 
     max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 20
 

@@ -66,11 +66,13 @@ class ApiOfIntegrations:
 
 
 @asynccontextmanager
-async def following(api: ApiOfIntegrations, folder: Path, sweep_seconds: float = 600.0, doubt_seconds: float = 30.0) -> AsyncIterator[tuple[IntegrationStore, IntegrationStream]]:
+async def following(
+    api: ApiOfIntegrations, folder: Path, sweep_seconds: float = 600.0, doubt_seconds: float = 30.0
+) -> AsyncIterator[tuple[IntegrationStore, IntegrationStream]]:
     """Follow the integrations of a scripted API server while the context lasts."""
     store, stopped = IntegrationStore(), asyncio.Event()
 
-    def changed(key: ObjectKey, *, low: bool = False) -> None:  # noqa: ARG001 - the callback's shape
+    def changed(key: ObjectKey, *, low: bool = False) -> None:
         """Nobody visits."""
 
     async with serving(api.answer) as server:

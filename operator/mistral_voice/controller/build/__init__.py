@@ -13,7 +13,7 @@ from mistral_voice.controller.build.network_policy import network_policy
 from mistral_voice.controller.build.pod_disruption_budget import pod_disruption_budget
 from mistral_voice.controller.build.service import service
 from mistral_voice.controller.build.service_account import service_account
-from mistral_voice.controller.build.token_secret import token_secret_place, wanted
+from mistral_voice.controller.build.token_secret import token_secret_place, token_wanted
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
@@ -66,7 +66,7 @@ def _wishes(known: Input) -> Iterator[Child]:
     gateway = known.valid_spec.gateway
     yield service_account(known)
     yield config_map(known)
-    if wanted(known):
+    if token_wanted(known):
         yield token_secret_place(known)
     if known.operator.network_policy.enabled:
         yield network_policy(known)

@@ -24,7 +24,7 @@ OVERLAP = timedelta(hours=24)
 NewToken = Callable[[], Secret]
 
 
-def wanted(known: Input) -> bool:
+def token_wanted(known: Input) -> bool:
     """Tell whether the operator makes the token: not if the tenant brings one."""
     auth = known.valid_spec.gateway.auth
     return auth is None or auth.token_secret_ref is None

@@ -28,7 +28,7 @@ def children_accepted(known: Input) -> Finding | None:
         Reason.REFUSED_BY_SERVER,
         "spec",
         f"The API server refused the {refused.kind} {refused.name!r}: {one_line(refused.sentence)}",
-        "Correct the field that it names; until then the gateway goes on as it was.",
+        "Correct the field that it names; until then it and what would come after it stay as they were.",
     )
 
 

@@ -1,5 +1,6 @@
 """A roll-out that is stuck, in the words of the pod."""
 
+from mistral_voice.contract import names
 from mistral_voice.controller.check.finding import Finding, grave
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.reasons import Reason
@@ -21,10 +22,9 @@ def pods_start(known: Input) -> Finding | None:
     if held_up is None:
         return None
     suggestion = _SUGGESTIONS.get(held_up.reason, "Look at the pods: kubectl describe pods -l {selector}.")
-    child = f"{known.name}-voice"
     return grave(
         held_up.reason.value,
         "status.gateway",
         f"The gateway's pods don't get ready: {held_up.message}",
-        suggestion.format(child=child, selector=f"app.kubernetes.io/instance={known.name}"),
+        suggestion.format(child=names.child_name(known.name), selector=f"{names.INSTANCE_LABEL}={known.name}"),
     )

@@ -41,7 +41,7 @@ async def probe(
     now: Callable[[], datetime],
     deadline_ms: int = DEADLINE_MS,
 ) -> ProbeResult:
-    """Check one key against one target and say what was found. Raises nothing but cancellation.
+    """Check one key against one target and say what was found. Nothing that Mistral or the way to it does is raised.
 
     The questions are asked at the same time. What was answered before the deadline counts even if the rest was not.
     """

@@ -34,7 +34,9 @@ def _unobserved(_result: ProbeResult) -> None:
 
 
 class SharedProbes:
-    """Runs health checks, at most `max_concurrent` at a time, and remembers at most `max_results` results. A context manager.
+    """Runs health checks, at most `max_concurrent` at a time at one endpoint, and remembers at most `max_results`. A context manager.
+
+    Endpoints don't share their turns: one that lets every check wait for its deadline takes none from the others.
 
     `observe` hears of each check that was made, once however many share it.
 
@@ -50,7 +52,8 @@ class SharedProbes:
         now: Callable[[], datetime] = _utc_now,
         observe: Callable[[ProbeResult], None] = _unobserved,
     ) -> None:
-        self._turns = asyncio.Semaphore(max_concurrent)
+        self._max_concurrent = max_concurrent
+        self._turns: dict[str, asyncio.Semaphore] = {}
         self._max_connections = max_concurrent * 3
         self._max_results = max_results
         self._run = run
@@ -59,7 +62,7 @@ class SharedProbes:
         self._hash_key = secrets.token_bytes(32)
         self._results: OrderedDict[bytes, ProbeResult] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[ProbeResult]] = {}
-        self._clients: dict[str | None, httpx2.AsyncClient] = {}
+        self._clients: dict[tuple[str, str | None], httpx2.AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,9 +95,9 @@ class SharedProbes:
         return await asyncio.shield(task)
 
     async def _check(self, mark: bytes, key: Secret, target: ProbeTarget) -> ProbeResult:
-        async with self._turns:
+        async with self._turns.setdefault(target.base_url, asyncio.Semaphore(self._max_concurrent)):
             try:
-                client = self._client(target.ca_bundle)
+                client = self._client(target)
             except ssl.SSLError:
                 return ProbeResult(ProbeCode.TLS_ERROR, "The endpoint's caBundle holds no usable certificate.", self._now(), 0)
             result = await self._run(client, target, key, self._now)
@@ -105,11 +108,12 @@ class SharedProbes:
             self._results.popitem(last=False)
         return result
 
-    def _client(self, ca_bundle: str | None) -> httpx2.AsyncClient:
-        # Endpoints are the administrator's short list, so are their certificate authorities.
-        if ca_bundle not in self._clients:
-            self._clients[ca_bundle] = open_http(ca_bundle, max_connections=self._max_connections)
-        return self._clients[ca_bundle]
+    def _client(self, target: ProbeTarget) -> httpx2.AsyncClient:
+        # Endpoints are the administrator's short list. Each has its connections, as it has its turns.
+        endpoint = (target.base_url, target.ca_bundle)
+        if endpoint not in self._clients:
+            self._clients[endpoint] = open_http(target.ca_bundle, max_connections=self._max_connections)
+        return self._clients[endpoint]
 
     def _fingerprint(self, key: Secret, target: ProbeTarget) -> bytes:
         return hmac.digest(self._hash_key, msgspec.json.encode([key.reveal(), *astuple(target)]), "sha256")

@@ -32,7 +32,10 @@ def derive(known: Input, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def next_change(known: Input) -> datetime | None:
-    """Return when the same facts would read differently by the passage of time alone, or None if never."""
+    """Return when the same facts would read differently by the passage of time alone, or None if never.
+
+    A validation of the key that grows too old is left to the health check, which comes many times before.
+    """
     moments = []
     since = unresolved_since(known)
     if since is not None:

@@ -134,3 +134,13 @@ async def test_real_checks_go_through() -> None:
         keys = [TEST_KEY, *(f"another-key-{number}" for number in range(5)), "wrong-key"]
         found = await asyncio.gather(*(probes.result(Secret(key), target, not_older_than=NOW) for key in keys))
     assert [result.code for result in found] == [ProbeCode.CONNECTED] * 6 + [ProbeCode.UNAUTHORIZED]
+
+
+async def test_an_endpoint_that_keeps_its_checks_waiting_takes_no_turns_from_another() -> None:
+    asked = Asked()
+    async with SharedProbes(max_concurrent=1, run=asked.run) as probes:
+        elsewhere = replace(TARGET, base_url="https://another.example")
+        waiting = [asyncio.create_task(probes.result(KEY, target, not_older_than=NOW)) for target in (TARGET, elsewhere)]
+        await eventually(lambda: asked.under_way == 2, "a check at each endpoint")
+        asked.answer.set()
+        await asyncio.gather(*waiting)
