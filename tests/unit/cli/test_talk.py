@@ -208,7 +208,8 @@ async def test_a_question_with_a_pause_is_asked_to_its_end(gateway: GatewayHandl
     """The first part gets a reply of its own, which the second part interrupts or follows; what counts is the reply to the whole."""
     turns = [[{"text": "I have a question."}], [{"text": QUESTION}]]
     replies = [{"text": "Go on.", "when": "^I have a question.$"}, {"text": ANSWER}]
-    await mistral.put_script({"transcription": {"listening": "anything", "conversations": turns}, "chat": {"replies": replies}})
+    script = {"transcription": {"listening": "anything", "conversations": turns}, "chat": {"replies": replies}}
+    await mistral.put_script({**SCRIPT, **script})
     path = write_wav(tmp_path / "q.wav", speech("I have a question.") + silence(1500) + speech(QUESTION))
     status, out, err = await talk(*access(gateway), "--in", path, "--json")
     assert (status, err) == (0, "")
