@@ -13,6 +13,7 @@ from tests.support.simulator import SimulatorHandle, running_simulator
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
 ANSWER_HZ = 650
+UMBRELLA = "Take an umbrella with you."
 STORY = "Once upon a time there was a voice that went on and on. " * 12
 SCRIPT = {
     "transcription": {"listening": "anything", "turns": [{"text": QUESTION, "word_ms": 50}]},
@@ -21,7 +22,7 @@ SCRIPT = {
         "replies": [
             {"when": "long story", "text": STORY},
             {"when": "weather", "tool_calls": [{"name": "weather", "arguments": '{"city": "Paris"}'}]},
-            {"when": "It rains", "text": "Take an umbrella: {result}"},
+            {"when": "It rains", "text": UMBRELLA},
             {"text": ANSWER},
         ]
     },

@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.cache import Cache, cache_root, digest
 from tests.cluster.commands import run_watched
 from tests.cluster.packages import Packages
-from tests.cluster.progress import Progress
+from tests.cluster.progress import Progress, Step
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _NODE_PROJECT = Path(__file__).parent / "js"
@@ -50,17 +50,31 @@ class Environment:
             run_watched(
                 ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
                 what="install the clients for Node",
-                on_line=step.update,
+                on_line=_shortly(step),
                 env=self.environ,
                 cwd=folder,
             )
 
     def _install_python(self, folder: Path) -> None:
         self.cache.require_space(2)
-        pip = ["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--requirement", str(_PYTHON_LOCK)]
+        pip = [
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--progress-bar",
+            "off",
+            "--requirement",
+            str(_PYTHON_LOCK),
+        ]
         with self.progress.step("Installing 105 Python packages for the conformance tests, 800 MB") as step:
-            run_watched([sys.executable, "-m", "venv", folder], what="make an environment", on_line=step.update, env=self.environ)
-            run_watched([folder / "bin" / "python", *pip], what="install the clients for Python", on_line=step.update, env=self.environ)
+            run_watched([sys.executable, "-m", "venv", folder], what="make an environment", on_line=_shortly(step), env=self.environ)
+            run_watched([folder / "bin" / "python", *pip], what="install the clients for Python", on_line=_shortly(step), env=self.environ)
+
+
+def _shortly(step: Step) -> Callable[[str], None]:
+    return lambda line: step.update(line.strip()[:80])
 
 
 def environment() -> Environment:

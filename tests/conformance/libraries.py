@@ -24,6 +24,8 @@ class Library:
     name: str
     driver: str
     home: Home
+    tells_of_refusals: bool = True
+    """Whether its user is told that a cancellation came too late."""
 
     def driver_command(self, folder: Path) -> list[str]:
         """Return the command that runs the driver. `folder` is an empty one to work in."""
@@ -55,8 +57,8 @@ class Library:
 OPENAI = Library("openai", "openai_python", Home.PROJECT)
 AGENTS_FOR_NODE = Library("@openai/agents-realtime", "agents_for_node", Home.NODE)
 OPENAI_AGENTS = Library("openai-agents", "agents_for_python", Home.OWN)
-PIPECAT = Library("pipecat-ai", "pipecat_service", Home.OWN)
-LIVEKIT = Library("livekit-agents", "livekit_model", Home.OWN)
+PIPECAT = Library("pipecat-ai", "pipecat_service", Home.OWN, tells_of_refusals=False)
+LIVEKIT = Library("livekit-agents", "livekit_session", Home.OWN, tells_of_refusals=False)
 
 CORE = (OPENAI, AGENTS_FOR_NODE)
 """Those that `make test` runs."""

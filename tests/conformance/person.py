@@ -154,3 +154,4 @@ async def calling(library: Library, recorder: Recorder, folder: Path, *options: 
             process.send_signal(signal.SIGKILL)
         await process.wait()
         await asyncio.gather(*tasks)
+        print("What the user saw:", person.story(), recorder.story(), sep="\n")

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel, ValidationError
 
+_MAX_LINE = 500
 _MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 _HANDSHAKE_HEADERS = frozenset(
     {"connection", "host", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"}
@@ -30,6 +31,22 @@ class Call:
     sent: list[dict[str, Any]] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
     close_code: int | None = None
+    lines: list[str] = field(default_factory=list)
+    """All of it to read: one line for each event, without audio and without repetition."""
+
+    def note(self, direction: str, event: dict[str, Any]) -> None:
+        """Write a line for an event."""
+        told = {name: value for name, value in event.items() if name not in ("type", "audio", "delta", "event_id")}
+        repeated = event["type"].endswith((".delta", ".append")) and any(event["type"] in line for line in self.lines[-2:])
+        if not repeated:
+            self.lines.append(f"{direction} {event['type']} {json.dumps(told)[:_MAX_LINE]}")
+
+    @property
+    def instructions(self) -> str | None:
+        """The session's instructions, as the gateway has told them last; None if it has told none."""
+        updates = self.all_received("session.updated")
+        told: str | None = updates[-1]["session"]["instructions"] if updates else None
+        return told
 
     def all_sent(self, event_type: str) -> list[dict[str, Any]]:
         """Return what the client sent of a type."""
@@ -54,6 +71,17 @@ class Recorder:
     def call(self) -> Call:
         """The newest connection."""
         return self.calls[-1]
+
+    @property
+    def instructions(self) -> str | None:
+        """The newest session's instructions; None before any were told."""
+        return self.calls[-1].instructions if self.calls else None
+
+    def story(self) -> str:
+        """All calls, to read."""
+        return "\n".join(
+            line for number, call in enumerate(self.calls, 1) for line in (f"Call {number}, closed with {call.close_code}:", *call.lines)
+        )
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Connect a client through, or give it the gateway's refusal."""
@@ -82,6 +110,7 @@ class Recorder:
         async for message in client:
             if message.type is WSMsgType.TEXT:
                 call.sent.append(json.loads(message.data))
+                call.note("→", call.sent[-1])
                 with contextlib.suppress(ConnectionError):
                     await gateway.send_str(message.data)
         await gateway.close()
@@ -92,6 +121,7 @@ class Recorder:
                 event = json.loads(message.data)
                 self.faults += self._faults_of(event)
                 call.received.append(event)
+                call.note("←", event)
                 with contextlib.suppress(ConnectionError):
                     await client.send_str(message.data)
         call.close_code = gateway.close_code

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.conftest import ANSWER
-from tests.conformance.libraries import OPENAI, Library
+from tests.conformance.libraries import AGENTS_FOR_NODE, LIVEKIT, OPENAI, OPENAI_AGENTS, PIPECAT, Library
 from tests.conformance.person import calling
 from tests.conformance.recorder import Recorder, recording
 from tests.support.gateway import GatewayHandle, gateway_process
 from tests.support.simulator import SimulatorHandle
+from tests.support.speech import silence
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -33,12 +35,12 @@ async def test_a_drain_lets_the_reply_end_and_is_no_error(
         await person.sees("connected")
         await person.write("Tell me a short tale!")
         await person.sees("sound")
+        call = recorder.call
         drain(gateway)
         await person.is_told(ANSWER)
-        await person.sees("closed")
-    assert recorder.call.close_code == 1001
-    assert person.all("trouble") == []
-    assert len(person.sound()) / 48 >= len(ANSWER) * 19
+        await eventually(lambda: len(person.sound()) / 48 >= len(ANSWER) * 19, "all of the reply to be played")
+        await eventually(lambda: call.close_code == 1001, "the end of the drain")
+    assert call.all_received("error") == []
 
 
 async def test_the_longest_time_of_a_session_is_told_as_an_error(library: Library, mistral: SimulatorHandle, tmp_path: Path) -> None:
@@ -52,9 +54,57 @@ async def test_the_longest_time_of_a_session_is_told_as_an_error(library: Librar
         await person.is_told(ANSWER)
         assert person.all("trouble") == []
         assert "maximum duration" in (await person.sees("trouble"))["text"]
+        await eventually(lambda: recorder.calls[0].close_code == 1000, "the end of the session")
+
+
+@pytest.mark.parametrize("calm", [OPENAI, AGENTS_FOR_NODE, OPENAI_AGENTS], ids=lambda library: library.name)
+async def test_the_end_of_a_drain_is_the_end_of_the_call(calm: Library, recorder: Recorder, gateway: GatewayHandle, tmp_path: Path) -> None:
+    async with calling(calm, recorder, tmp_path) as person:
+        await person.sees("connected")
+        drain(gateway)
         await person.sees("closed")
-    assert recorder.call.close_code == 1000
+    assert person.all("trouble") == []
     assert len(recorder.calls) == 1
+
+
+async def test_pipecat_notices_the_end_of_a_drain_when_it_sends_again(recorder: Recorder, gateway: GatewayHandle, tmp_path: Path) -> None:
+    async with calling(PIPECAT, recorder, tmp_path) as person:
+        await person.sees("connected")
+        drain(gateway)
+        await eventually(lambda: recorder.call.close_code == 1001, "the end of the drain")
+        assert person.all("trouble") == []
+        await person.speak(silence(100))
+        assert "1001" in (await person.sees("trouble"))["text"]
+    assert len(recorder.calls) == 1
+
+
+async def test_pipecat_hears_nothing_more_after_an_error(recorder: Recorder, tmp_path: Path) -> None:
+    """But after a cancellation that came too late: which is why the gateway refuses as little as it can."""
+    async with calling(PIPECAT, recorder, tmp_path) as person:
+        await person.sees("connected")
+        await person.do("commit")
+        assert "input_audio_buffer_commit_empty" in (await person.sees("trouble"))["text"]
+        await person.write("Where is Paris?")
+        await eventually(lambda: recorder.call.all_received("response.done"), "the answer")
+    assert person.all("said") == []
+
+
+async def test_livekit_calls_again_after_a_drain_and_brings_its_conversation(
+    recorder: Recorder, gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path
+) -> None:
+    async with gateway_process(mistral, tmp_path / "successor") as successor, calling(LIVEKIT, recorder, tmp_path) as person:
+        await person.sees("connected")
+        await person.write("Where is Paris?")
+        await person.is_told(ANSWER)
+        recorder.gateway_url = successor.base_url
+        drain(gateway)
+        await person.sees("reconnecting")
+        await eventually(lambda: len(recorder.call.all_received("conversation.item.done")) == 2, "its conversation to be there")
+        await person.write("And where is Rome?")
+        await person.is_told(ANSWER)
+    messages = (await mistral.requests(endpoint="chat"))[-1]["body"]["messages"]
+    assert [message["content"] for message in messages[1:]] == ["Where is Paris?", ANSWER, "And where is Rome?"]
+    assert recorder.calls[0].close_code == 1001
 
 
 async def test_openai_calls_again_after_a_drain_if_it_may_and_begins_an_empty_conversation(

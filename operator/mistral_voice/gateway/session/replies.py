@@ -85,7 +85,7 @@ class Replies:
         """The client stops the live reply, or the one it names. Raises Refused if there is none."""
         reply = self._live if response_id is None else self._named(response_id)
         if reply is None:
-            raise Refused("response_cancel_not_active", "There is no active response to cancel.")
+            raise Refused("response_cancel_not_active", "Cancellation failed: there is no active response.")
         if reply is self._live:
             self._queued = None
         reply.cancel(StopReason.CLIENT_CANCELLED)
