@@ -86,7 +86,7 @@ async def act(session: AgentSession[Any], agent: Agent, microphone: Microphone) 
             case "instruct":
                 await agent.update_instructions(deed["text"])
             case "blunder":
-                agent.realtime_llm_session.send_event({"type": "response.cancel"})  # type: ignore[typeddict-item]
+                agent.realtime_llm_session.send_event({"type": "response.cancel"})
 
 
 async def main() -> None:
