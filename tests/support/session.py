@@ -121,6 +121,7 @@ class Ledger:
         self._done_items: set[str] = set()
         self._turns: dict[str, str] = {}
         self._speaking: str | None = None
+        self._silence: str | None = None
         self._transcribed: set[str] = set()
         self.ended = False
 
@@ -166,8 +167,15 @@ class Ledger:
         assert self._speaking == event.item_id
         self._speaking = None
 
+    def _on_IdleTimedOut(self, event: events.IdleTimedOut) -> None:
+        assert self._speaking is None
+        assert "open" not in self._turns.values(), "a silence within a turn"
+        assert self.responses.live is None
+        assert event.audio_start_ms <= event.audio_end_ms
+        self._silence, self._turns[event.item_id] = event.item_id, "silent"
+
     def _on_AudioCommitted(self, event: events.AudioCommitted) -> None:
-        assert self._turns[event.item_id] == "finished"
+        assert self._turns[event.item_id] == "finished" or event.item_id == self._silence
         if self._speaking == event.item_id:
             self._speaking = None
 

@@ -56,6 +56,15 @@ def _speech_stopped(event: events.SpeechStopped) -> dict[str, Any]:
     return {"type": "input_audio_buffer.speech_stopped", "item_id": event.item_id, "audio_end_ms": event.audio_end_ms}
 
 
+def _timed_out(event: events.IdleTimedOut) -> dict[str, Any]:
+    return {
+        "type": "input_audio_buffer.timeout_triggered",
+        "item_id": event.item_id,
+        "audio_start_ms": event.audio_start_ms,
+        "audio_end_ms": event.audio_end_ms,
+    }
+
+
 def _committed(event: events.AudioCommitted) -> dict[str, Any]:
     return {"type": "input_audio_buffer.committed", "item_id": event.item_id, "previous_item_id": event.previous_item_id}
 
@@ -238,6 +247,7 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any]]] = {
     events.ErrorOccurred: _error,
     events.SpeechStarted: _speech_started,
     events.SpeechStopped: _speech_stopped,
+    events.IdleTimedOut: _timed_out,
     events.AudioCommitted: _committed,
     events.AudioCleared: _cleared,
     events.ItemAdded: _item("conversation.item.added"),

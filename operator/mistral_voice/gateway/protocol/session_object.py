@@ -42,6 +42,7 @@ class WireTurnDetection(Struct, frozen=True):
     threshold: float | UnsetType | None = UNSET
     prefix_padding_ms: int | UnsetType | None = UNSET
     silence_duration_ms: int | UnsetType | None = UNSET
+    idle_timeout_ms: int | UnsetType | None = UNSET
     eagerness: str | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
     interrupt_response: bool | UnsetType | None = UNSET
@@ -161,6 +162,7 @@ def _turn_detection_of(wanted: Given[WireTurnDetection]) -> Patched[TurnDetectio
         threshold=wanted.threshold,
         prefix_padding_ms=wanted.prefix_padding_ms,
         silence_duration_ms=wanted.silence_duration_ms,
+        idle_timeout_ms=wanted.idle_timeout_ms,
         create_response=wanted.create_response,
         interrupt_response=wanted.interrupt_response,
     )
@@ -250,7 +252,7 @@ def _wire_turn_detection(settings: TurnDetection) -> dict[str, Any] | None:
         "threshold": settings.threshold,
         "prefix_padding_ms": settings.prefix_padding_ms,
         "silence_duration_ms": settings.silence_duration_ms,
-        "idle_timeout_ms": None,
+        "idle_timeout_ms": settings.idle_timeout_ms,
         "create_response": settings.create_response,
         "interrupt_response": settings.interrupt_response,
     }

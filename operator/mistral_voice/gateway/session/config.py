@@ -49,11 +49,13 @@ class ServerVad(Struct, frozen=True):
     """Turns by voice activity. `threshold` is a probability; times in milliseconds.
 
     `prefix_padding_ms` of audio before the first voiced moment belong to the turn; it ends after `silence_duration_ms` without voice.
+    After `idle_timeout_ms` without a word of the caller the assistant speaks again.
     """
 
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None
     create_response: bool = True
     interrupt_response: bool = True
 
@@ -115,6 +117,7 @@ class TurnDetectionPatch(Struct, frozen=True):
     threshold: Patched[float] = UNSET
     prefix_padding_ms: Patched[int] = UNSET
     silence_duration_ms: Patched[int] = UNSET
+    idle_timeout_ms: Patched[int] = UNSET
     eagerness: Patched[Eagerness] = UNSET
     create_response: Patched[bool] = UNSET
     interrupt_response: Patched[bool] = UNSET

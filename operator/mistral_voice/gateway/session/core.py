@@ -20,6 +20,7 @@ from mistral_voice.gateway.session.context import Context, NewId
 from mistral_voice.gateway.session.conversation import Conversation
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.events import ErrorOccurred, SessionCreated, SessionUpdated, SessionView
+from mistral_voice.gateway.session.idle import Idle, idle_timeout_ms
 from mistral_voice.gateway.session.item_requests import ItemRequests
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
@@ -54,6 +55,7 @@ class Session:
         self._turns = Turns(self._context)
         self._replies = Replies(self._context, cache_key=session_id)
         self._items = ItemRequests(self._context, self._replies)
+        self._idle = Idle()
         self._ending: Ending | None = None
         self._ended = False
         self._handlers = self._handler_table()
@@ -89,7 +91,8 @@ class Session:
 
     def _next_deadline_ms(self) -> float:
         ends_ms = self._ending.latest_ms if self._ending else self._expires_ms
-        return min(ends_ms, *(at for at in (self._turns.deadline_ms, self._replies.deadline_ms) if at is not None), ends_ms)
+        deadlines = (self._turns.deadline_ms, self._replies.deadline_ms, self._idle_deadline_ms)
+        return min(ends_ms, *(at for at in deadlines if at is not None), ends_ms)
 
     @property
     def has_ended(self) -> bool:
@@ -102,8 +105,24 @@ class Session:
         self._react_to_turns()
         if self._ending is None and now_ms >= self._expires_ms:
             self._end_soon(EndReason.EXPIRED, NORMAL_CLOSURE, "The session has reached its maximum duration.")
+        self._mind_silence()
         if self._ending is not None and (not self._is_busy or now_ms >= self._ending.latest_ms):
             self._end(self._ending)
+
+    def _mind_silence(self) -> None:
+        self._idle.watch(self._context.now_ms, is_busy=self._is_busy)
+        deadline_ms = self._idle_deadline_ms
+        if deadline_ms is not None and deadline_ms <= self._context.now_ms:
+            self._turns.commit_silence(idle_timeout_ms(self._context.config) or 0)
+            self._replies.caller_is_silent()
+            self._react_to_turns()
+            self._idle.watch(self._context.now_ms, is_busy=self._is_busy)
+
+    @property
+    def _idle_deadline_ms(self) -> float | None:
+        if self._ending is not None or not self._replies.has_answered:
+            return None
+        return self._idle.deadline_ms(self._context.config, self._replies.plays_until_ms)
 
     def _react_to_turns(self) -> None:
         finished, self._turns.finished = self._turns.finished, []

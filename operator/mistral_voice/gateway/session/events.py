@@ -56,6 +56,14 @@ class SpeechStopped(Struct, frozen=True):
     audio_end_ms: int
 
 
+class IdleTimedOut(Struct, frozen=True):
+    """The caller has been silent for as long as the client wished; this part of the input audio becomes a message."""
+
+    item_id: str
+    audio_start_ms: int
+    audio_end_ms: int
+
+
 class AudioCommitted(Struct, frozen=True):
     """The turn's audio is a user message now."""
 
@@ -277,6 +285,7 @@ Event = (
     | ErrorOccurred
     | SpeechStarted
     | SpeechStopped
+    | IdleTimedOut
     | AudioCommitted
     | AudioCleared
     | ItemAdded

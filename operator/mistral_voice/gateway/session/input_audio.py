@@ -109,6 +109,15 @@ class InputAudio:
         self._odd = b""
         self.audio_format = audio_format
 
+    def skip(self, length_ms: int) -> tuple[int, int]:
+        """Take the newest audio, of so much at the most, out of the buffer; returns where it begins and ends. No turn may be open."""
+        if self.turn is not None:
+            raise AssertionError("Audio of an open turn can't be skipped.")
+        end_ms = self.position_ms
+        start_ms = max(self._begins_ms, end_ms - length_ms)
+        self._begins_ms = end_ms
+        return start_ms, end_ms
+
     def write(self, audio: bytes) -> bytes:
         """Count audio and return its whole samples; half a sample waits for its other half."""
         width = self.audio_format.bytes_per_sample

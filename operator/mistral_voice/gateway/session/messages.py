@@ -28,6 +28,8 @@ OPENING = "(The caller has not said anything yet. Begin the conversation.)"
 """Stands for the user where the conversation has no words at all, or begins with the assistant's."""
 CONTINUE = "(The caller is waiting. Go on.)"
 """Stands for the user where the last words are the assistant's."""
+SILENCE = "(The caller says nothing.)"
+"""Stands for the user where the last words are the assistant's, and a turn without words has followed them."""
 BRIDGE = "All right."
 """Stands for the assistant between a function's result and the user's next words."""
 STILL_RUNNING = "(The function has not returned yet.)"
@@ -47,7 +49,8 @@ def to_messages(system: str, items: Sequence[Item]) -> tuple[ChatMessage, ...]:
     """Return the message list for the next reply. `system` may be empty."""
     system_texts = [system, *(item.text for item in items if isinstance(item, Message) and item.role is Role.SYSTEM)]
     head = "\n\n".join(text for text in system_texts if text.strip())
-    spoken = _written(_turns(items))
+    silent = bool(items) and isinstance(items[-1], Message) and items[-1].role is Role.USER
+    spoken = _written(_turns(items), SILENCE if silent else CONTINUE)
     return (ChatMessage("system", head), *spoken) if head else tuple(spoken)
 
 
@@ -126,7 +129,7 @@ def _pair(items: Sequence[Item]) -> tuple[dict[int, str], set[int]]:
     return results, notes
 
 
-def _written(turns: Sequence[_Turn]) -> list[ChatMessage]:
+def _written(turns: Sequence[_Turn], last: str) -> list[ChatMessage]:
     messages: list[ChatMessage] = []
     for turn in turns:
         text = "\n".join(turn.texts)
@@ -142,7 +145,7 @@ def _written(turns: Sequence[_Turn]) -> list[ChatMessage]:
     if not messages:
         messages.append(ChatMessage("user", OPENING))
     elif messages[-1].role == "assistant":
-        messages.append(ChatMessage("user", CONTINUE))
+        messages.append(ChatMessage("user", last))
     return messages
 
 

@@ -145,6 +145,9 @@ def _check(config: SessionConfig) -> None:
     for field, low, high in (("threshold", 0.0, 1.0), ("prefix_padding_ms", 0, 5000), ("silence_duration_ms", 100, 10_000)):
         if not low <= getattr(vad, field) <= high:
             raise Refused("invalid_value", f"`{field}` must be from {low} to {high}.", f"session.audio.input.turn_detection.{field}")
+    if vad.idle_timeout_ms is not None and not SHORTEST_IDLE_MS <= vad.idle_timeout_ms <= LONGEST_IDLE_MS:
+        message = f"`idle_timeout_ms` must be from {SHORTEST_IDLE_MS} to {LONGEST_IDLE_MS}, or null."
+        raise Refused("invalid_value", message, "session.audio.input.turn_detection.idle_timeout_ms")
 
 
 def check_words(instructions: str, max_output_tokens: int | None, param: str) -> None:
@@ -172,6 +175,8 @@ def _listed(names: frozenset[str]) -> str:
 
 MAX_INSTRUCTIONS = 100_000
 """Characters of a client's instructions."""
+SHORTEST_IDLE_MS, LONGEST_IDLE_MS = 1000, 3_600_000
+"""Silence of a caller after which the assistant may speak again."""
 MAX_TOOLS = 128
 """Functions that a session may offer to the model."""
 MAX_TOOL_BYTES = 256 * 1024

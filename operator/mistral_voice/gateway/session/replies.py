@@ -37,7 +37,7 @@ class Replies:
         self._spoken: dict[str, tuple[SpokenSegment, ...]] = {}
         self._plays_until_ms: float | None = None
         self.voice_is_fixed = False
-        self.has_begun = False
+        self.has_begun = self.has_answered = False
 
     @property
     def is_live(self) -> bool:
@@ -89,6 +89,15 @@ class Replies:
         if reply is self._live:
             self._queued = None
         reply.cancel(StopReason.CLIENT_CANCELLED)
+
+    @property
+    def plays_until_ms(self) -> float | None:
+        """When the client will have played all that it was given; None if nothing is being played."""
+        return self._plays_until_ms
+
+    def caller_is_silent(self) -> None:
+        """The caller has said nothing for as long as the client wished: the assistant speaks again."""
+        self._owed_since_ms = self._context.now_ms
 
     def result_came(self) -> None:
         """The client has added a function's result."""
@@ -193,6 +202,7 @@ class Replies:
             self.voice_is_fixed = self.voice_is_fixed or reply.has_audio
             if reply.is_done and reply is self._live:
                 self._live = None
+                self.has_answered = True
                 self._plays_until_ms = None if reply.was_cancelled else reply.plays_until_ms
                 if reply.item_id is not None and reply.spoken:
                     self._remember(reply.item_id, reply.spoken)

@@ -23,6 +23,7 @@ from mistral_voice.gateway.session.errors import Fault, Refused
 from mistral_voice.gateway.session.events import (
     AudioCleared,
     AudioCommitted,
+    IdleTimedOut,
     ItemAdded,
     ItemDone,
     SpeechStarted,
@@ -139,6 +140,18 @@ class Turns:
             self._open(audio.begins_ms)
         self._close(audio.position_ms, replies=False)
         self._detect_anew()
+
+    def commit_silence(self, length_ms: int) -> None:
+        """The caller has said nothing for so long: that becomes a turn without words."""
+        context = self._context
+        start_ms, end_ms = self._audio.skip(length_ms)
+        item = Message(context.new_id("item"), Role.USER, (Part(PartKind.INPUT_AUDIO, ""),))
+        previous = context.conversation.last_id
+        context.conversation.add(item)
+        context.outbox.put(IdleTimedOut(item.id, start_ms, end_ms), AudioCommitted(item.id, previous))
+        context.outbox.put(ItemAdded(item, previous), ItemDone(item, previous))
+        if context.config.transcription is not None:
+            context.outbox.put(TranscriptionCompleted(item.id, "", (end_ms - start_ms) / 1000))
 
     def clear(self) -> None:
         """The client takes its uncommitted audio back."""

@@ -115,6 +115,7 @@ class Conversations(RuleBasedStateMachine):
                 TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD),
                 TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD, eagerness=Eagerness.HIGH, interrupt_response=False),
                 TurnDetectionPatch(interrupt_response=False),
+                TurnDetectionPatch(idle_timeout_ms=1000),
                 TurnDetectionPatch(create_response=False, interrupt_response=True),
             ]
         )
