@@ -14,20 +14,20 @@ def level_db(hertz: int) -> float:
     return float(10 * np.log10(np.mean(found[512:] ** 2) * 2 + 1e-12))
 
 
-@pytest.mark.parametrize("hertz", [100, 440, 1000, 3000, 5000])
+@pytest.mark.parametrize("hertz", [100, 440, 1000, 3000, 5000, 6000])
 def test_the_voice_passes_unchanged(hertz: int) -> None:
     assert level_db(hertz) == pytest.approx(0, abs=0.1)
 
 
-@pytest.mark.parametrize("hertz", [9000, 10_000, 11_500])
+@pytest.mark.parametrize("hertz", [8050, 8200, 8500, 9000, 10_000, 11_500, 11_900])
 def test_what_would_fold_into_the_voice_is_taken_away(hertz: int) -> None:
-    assert level_db(hertz) < -40
+    assert level_db(hertz) < -50
 
 
 def test_a_tone_stays_the_tone_that_it_is_over_the_joins_of_frames() -> None:
     samples = np.sin(np.arange(INPUT_SAMPLES * 4) * 2 * np.pi * 440 / 24_000).astype(np.float32)
     decimator = Decimator()
     found = np.concatenate([decimator.frame(samples[start : start + INPUT_SAMPLES]) for start in range(0, len(samples), INPUT_SAMPLES)])
-    delay = 23.5 / 48_000
+    delay = 47.5 / 48_000
     expected = np.sin((np.arange(len(found)) / 16_000 - delay) * 2 * np.pi * 440)
     assert np.abs(found[64:] - expected[64:]).max() < 0.01
