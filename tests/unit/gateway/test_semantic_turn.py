@@ -107,6 +107,20 @@ async def test_a_model_without_turn_detection_is_done_without(tmp_path: Path, er
     assert transcripts(client) == [QUESTION, QUESTION]
 
 
+async def test_errors_that_may_be_for_the_turn_events_are_met_without_them(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    """Mistral answers the settings with an error that says nothing; the third socket asks for no turn events, and hears."""
+    await mistral.put_script(script())
+    await mistral.add_fault("error_event", endpoint="transcription_realtime", times=2, after_events=1, error_code=3803, error_message="No.")
+    async with gateway.connect() as client:
+        await semantic(client)
+        await client.say(speech(QUESTION) + silence(1500))
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+    assert transcripts(client) == [QUESTION]
+    *refused, taken = await mistral.requests(endpoint="transcription_realtime")
+    assert len(refused) == 2
+    assert "turn_detection" not in sent_to_mistral(taken)[0]["session"]
+
+
 async def test_turn_events_that_stall_leave_the_end_to_silence(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
     await mistral.put_script({"transcription": {"listening": "anything", "turns": [{"text": QUESTION}]}})
     async with gateway.connect() as client:

@@ -183,6 +183,7 @@ class _Turn:
         self._emit = mistral.emit
         self._is_over = False
         self._next_began = False
+        self._only_errors = False
 
     async def run(self) -> None:
         """Transcribe the turn."""
@@ -199,10 +200,13 @@ class _Turn:
             except StreamError as error:
                 self._mistral.observer.failed("transcription", error)
                 failures += not isinstance(error, _StalledError)
-                if failures == ATTEMPTS or not self._may_retry(error):
+                if failures == ATTEMPTS and self._may_be_for_turns(error):
+                    self._mistral.tells_turns = False
+                    self._do_without_turns()
+                elif failures == ATTEMPTS or not self._may_retry(error):
                     self._emit(TranscriptFailed(self._item_id, fault_of(error)))
                     return
-                if failures:
+                elif failures:
                     await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
@@ -210,6 +214,10 @@ class _Turn:
 
     def _may_retry(self, error: StreamError) -> bool:
         return self.audio.can_restart and (error.is_transient or isinstance(error, _StalledError))
+
+    def _may_be_for_turns(self, error: StreamError) -> bool:
+        """Whether Mistral may refuse turn events without saying so: all that ever came was an error."""
+        return self._end_timeout_ms is not None and self._only_errors and error.is_transient and self.audio.can_restart
 
     def _begin_anew(self) -> None:
         self._is_over = self._next_began = False
@@ -225,6 +233,7 @@ class _Turn:
         client, model, audio_format = self._mistral.client, self._mistral.model, self.audio.audio_format
         encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
         async with open_transcription(client, model, encoding, self._language, self._end_timeout_ms) as socket:
+            self._only_errors = True
             await alongside(self._receive(socket), self._send(socket))
 
     async def _watch(self) -> None:
@@ -239,6 +248,7 @@ class _Turn:
     async def _receive(self, socket: TranscriptionSocket) -> None:
         while True:
             piece = await socket.receive()
+            self._only_errors = False
             if isinstance(piece, TranscriptionText):
                 if not self._next_began:
                     self._emit(TranscriptDelta(self._item_id, piece.text))
