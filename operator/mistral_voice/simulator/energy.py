@@ -40,6 +40,8 @@ class EnergyDetector:
         self._rest: Samples = np.zeros(0, np.float32)
         self.position_ms = 0
         self.in_turn = False
+        self.holds_turn = False
+        """Whether silence does not end the present turn."""
         self._eager = False
         self._voiced_ms = 0
         self._silent_ms = 0
@@ -82,7 +84,7 @@ class EnergyDetector:
                 return Edge.RESUME
             return None
         self._silent_ms += FRAME_MS
-        if self._silent_ms >= self._settings.end_ms:
+        if self._silent_ms >= self._settings.end_ms and not self.holds_turn:
             self.cut_turn()
             return Edge.END
         if not self._eager and self._silent_ms >= self._settings.eager_end_ms:

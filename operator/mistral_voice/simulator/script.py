@@ -45,6 +45,8 @@ class TurnScript(_Script, frozen=True):
     """Time between the end of the turn and its last words, on the clock."""
     text_after_end: bool = False
     """Whether the last words come after `turn.end` instead of before it."""
+    waits_for_words: bool = False
+    """Whether silence ends the turn only when all words but the last are due: a pause for thought is no end. With `Listening.ENERGY`."""
     start_ms: int | None = None
     eager_end_ms: int | None = None
     resume_ms: int | None = None
@@ -130,6 +132,8 @@ class SpeechScript(_Script, frozen=True):
     """
 
     first_audio_ms: int = 0
+    first_audio_in_turn_ms: tuple[int, ...] = ()
+    """Instead: one for each text that is spoken, in turn."""
     ms_per_character: int = 60
     chunk_ms: int = 100
     speed: float = 0.0
@@ -164,6 +168,7 @@ class ScriptInUse:
 
     script: Script
     connections: int = 0
+    texts_spoken: int = 0
     replies: dict[str | None, int] = field(default_factory=dict)
 
     def next_conversation(self) -> tuple[TurnScript, ...]:
@@ -174,6 +179,13 @@ class ScriptInUse:
         if not conversations:
             return self.script.transcription.turns
         return conversations[min(number, len(conversations) - 1)]
+
+    def next_first_audio_ms(self) -> int:
+        """Return how long the next text's first audio takes."""
+        number = self.texts_spoken
+        self.texts_spoken += 1
+        in_turn = self.script.speech.first_audio_in_turn_ms
+        return in_turn[number % len(in_turn)] if in_turn else self.script.speech.first_audio_ms
 
     def next_reply(self, last: str, session: str | None) -> ReplyScript:
         """Return the reply to this last message: the first whose `when` matches, else the session's next one of those without `when`."""

@@ -167,6 +167,7 @@ class Caller:
     def _take(self, payload: bytes) -> None:
         now = time.monotonic()
         if self._plan.wire is Wire.PCM:
+            self._note_cut()
             self._audio(now)
             return
         event = _decode(payload)
@@ -186,6 +187,10 @@ class Caller:
 
     def _created(self) -> None:
         self._reply_is_live = True
+        self._note_cut()
+
+    def _note_cut(self) -> None:
+        """The server answers: too early if the caller still speaks."""
         if self._speaking is not None and self._next > 0:
             self._was_cut = True
 

@@ -71,6 +71,18 @@ async def test_a_pause_within_a_turn_resumes_it() -> None:
     ]
 
 
+async def test_a_pause_for_thought_ends_no_turn_that_waits_for_its_words() -> None:
+    ear = make_ear({"turns": [{"text": "well maybe tomorrow", "word_ms": 600, "waits_for_words": True, "language": None}]})
+    heard = await play(ear, ("loud", 300), ("quiet", 700), ("loud", 400), ("quiet", 600))
+    assert [(at, kind) for at, kind, _ in heard if kind.startswith("turn")] == [
+        (60, "turn.start"),
+        (500, "turn.eager_end"),
+        (1020, "turn.resume"),
+        (1600, "turn.eager_end"),
+        (1900, "turn.end"),
+    ]
+
+
 async def test_words_come_while_they_are_spoken_and_the_last_at_the_end() -> None:
     ear = make_ear({"turns": [{"text": "one two three four", "word_ms": 100, "language": None}]}, native=False)
     assert await play(ear, ("loud", 600), ("quiet", 600)) == [

@@ -160,3 +160,21 @@ async def test_the_pace_is_exact() -> None:
         await socket.send(flush("01234"))
         await socket.until("speech.audio.done")
         assert round((clock.now() - started) * 1000, 6) == 150 + 4 * 100
+
+
+async def test_each_text_in_turn_may_take_its_own_time() -> None:
+    clock = VirtualClock()
+    script = {"speech": {"first_audio_in_turn_ms": [100, 300], "ms_per_character": 10}}
+    async with (
+        running_simulator(script, clock=clock) as mistral,
+        aiohttp.ClientSession(mistral.base_url, headers=mistral.authorization) as http,
+        speech(http) as socket,
+    ):
+        await socket.until("session.created")
+        took = []
+        for _ in range(3):
+            started = clock.now()
+            await socket.send(flush("01234"))
+            await socket.until("speech.audio.done")
+            took.append(round((clock.now() - started) * 1000, 6))
+        assert took == [100, 300, 100]

@@ -73,6 +73,7 @@ class ScriptedEar:
 
     def _hear_energy(self, samples: Samples) -> list[Heard]:
         heard: list[Heard] = []
+        self._detector.holds_turn = self._turn is not None and self._turn.waits_for_words and len(self._deltas) > 1
         for edge, position_ms in self._detector.feed(samples):
             if edge is not None:
                 heard += self._apply(edge, position_ms)

@@ -45,7 +45,7 @@ class ScriptedTemperament:
         # Whole periods of 20 ms let one chunk of samples serve for all of a tone.
         duration_ms = max(20, len(text.strip()) * speech.ms_per_character // 20 * 20)
         chunk = self._chunk(hz, speech.chunk_ms, sample_rate, speech.amplitude)
-        started = self._clock.now() + speech.first_audio_ms / 1000
+        started = self._clock.now() + script.next_first_audio_ms() / 1000
         for at_ms in range(0, duration_ms, speech.chunk_ms):
             paced_ms = at_ms / speech.speed if speech.speed > 0 else 0.0
             await self._clock.sleep_until(started + paced_ms / 1000)
