@@ -95,7 +95,7 @@ class ClientReader:
         if wait_ms:
             self._metrics.limit_hit("audio_rate")
             await self._socket.leave_unread(wait_ms / 1000)
-        if await self._wait_for_room():
+        if not self._hearing.has_room and await self._wait_for_room():
             self._metrics.limit_hit("input_backlog")
 
     async def _wait_for_room(self) -> bool:

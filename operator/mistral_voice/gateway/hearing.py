@@ -103,6 +103,12 @@ class Hearing:
         if self._detector is not None:
             self._detector.close()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the client's audio is not too far ahead; if it is, `room` waits until it is no more."""
+        self._mind_backlog()
+        return self._room.is_set()
+
     async def room(self) -> bool:
         """Wait until the client's audio is not too far ahead; returns whether it was."""
         self._mind_backlog()
