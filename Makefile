@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit conformance-core conformance api e2e test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit browser conformance-core conformance api e2e test demo demo-down bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agent
 	$(BIN)/python -m tests.conformance --all
 	$(BIN)/pytest tests/conformance --clients all
 
+browser: venv ## tests with a browser
+	$(BIN)/python -m tests.cluster browser
+	$(BIN)/pytest tests/browser
+
 api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/python -m tests.cluster build
 	$(BIN)/pytest tests/api tests/chart
@@ -60,7 +64,7 @@ e2e: venv ## tests on a real node
 	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
 	$(BIN)/pytest tests/e2e
 
-test: lint unit conformance-core api e2e ## everything
+test: lint unit conformance-core browser api e2e ## everything
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

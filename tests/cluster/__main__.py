@@ -13,6 +13,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.guardian import wait_for_end
 from tests.cluster.images import ImageRequest, Images, copy_archive
 from tests.cluster.kind import KindClusters
+from tests.cluster.packages import Packages
 from tests.cluster.progress import Progress
 
 
@@ -36,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     _add_kind(commands.add_parser("kind", help="whole clusters by kind"))
     build = commands.add_parser("build", help="build the programs of the API server and of clusters")
     build.set_defaults(run=_build)
+    browser = commands.add_parser("browser", help="see to it that there is a browser for tests")
+    browser.set_defaults(run=lambda _: Packages(Progress(), dict(os.environ)).require_browser())
     base = commands.add_parser("base-image", help="make the base image for machines without a registry; prints its name")
     base.set_defaults(run=lambda _: print(_images().base_image()))
     image = commands.add_parser("image", help="build the project's image as an archive; prints the archive's path")

@@ -1,4 +1,4 @@
-"""The Debian packages that tests need: those that stand in for a container engine where there is none, and Node."""
+"""The Debian packages that tests need: those that stand in for a container engine where there is none, Node and a browser."""
 
 import os
 import shlex
@@ -37,6 +37,8 @@ NETAVARK_NETWORK = (Package("netavark", "/usr/lib/podman/netavark"), Package("aa
 FIRST_PODMAN_WITHOUT_CNI = 5
 # Not of clusters, but of the conformance tests: clients for Node.
 NODE = (Package("nodejs", "node"), Package("npm", "npm"))
+# For the playground's tests.
+BROWSER = (Package("chromium", "chromium"),)
 
 
 def missing_packages(packages: Sequence[Package], is_present: Callable[[str], bool]) -> list[str]:
@@ -71,6 +73,14 @@ class Packages:
             MissingPrerequisite: they are missing and can't be installed from here; the text has the line to type.
         """
         self._require(NODE)
+
+    def require_browser(self) -> None:
+        """Chromium, from wherever it was installed.
+
+        Raises:
+            MissingPrerequisite: it is missing and can't be installed from here; the text has the line to type.
+        """
+        self._require(BROWSER)
 
     def podman_major(self) -> int:
         """The major version of the podman that is installed, else of the one that would be."""

@@ -57,7 +57,7 @@ class Doorkeeper:
         self._secrets = secrets
         self.policy = policy
         self._origins = frozenset(origin.lower() for origin in pages.allowed_origins)
-        self._playground = pages.playground
+        self.serves_playground = pages.playground
 
     def server_token(self, request: web.Request) -> Secret:
         """Return the integration's token that a request bears. Raises TurnedAway if it bears none."""
@@ -87,7 +87,7 @@ class Doorkeeper:
 
     def _check_origin(self, request: web.Request) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or origin.lower() in self._origins or (self._playground and _is_same_origin(origin, request.host)):
+        if origin is None or origin.lower() in self._origins or (self.serves_playground and _is_same_origin(origin, request.host)):
             return
         message = f"Pages of {origin[:200]!r} may not use this integration; its `policy.allowedOrigins` doesn't list them."
         raise TurnedAway(Reason.ORIGIN, 403, "origin_not_allowed", message)

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, contextmanager
 from aiohttp import web
 from msgspec import UNSET
 
-from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway
+from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway, offered_protocols
 from mistral_voice.gateway.client_secret import ClientSecrets
 from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.client_token import REALTIME_PROTOCOL
 from mistral_voice.gateway.connection import Connection, Surroundings
 from mistral_voice.gateway.lifecycle import Lifecycle
+from mistral_voice.gateway.playground.pages import Playground
 from mistral_voice.gateway.secret_requests import MAX_BODY_BYTES, issue
 from mistral_voice.gateway.session.commands import EndReason
 from mistral_voice.gateway.session.config import SessionPatch, SessionType
@@ -43,7 +44,10 @@ class ClientPort:
     def app(self) -> web.Application:
         """Return the application."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_get("/", self._greet)
+        if self._door.serves_playground:
+            Playground().add_to(app.router)
+        else:
+            app.router.add_get("/", self._greet)
         app.router.add_get("/v1/realtime", self._realtime)
         app.router.add_post("/v1/realtime/client_secrets", self._new_secret)
         app.router.add_route("*", "/{path:.*}", self._unknown)
@@ -106,7 +110,7 @@ class ClientPort:
         if not self._lifecycle.phase.accepts:
             message = "This gateway is being stopped. Connect again to reach another."
             raise TurnedAway(Reason.DRAINING, 503, "draining", message, _RETRY)
-        if not web.WebSocketResponse().can_prepare(request):
+        if not web.WebSocketResponse(protocols=offered_protocols(request)).can_prepare(request):
             raise TurnedAway(Reason.UPGRADE, 426, "upgrade_required", "This is a WebSocket endpoint.", {"Upgrade": "websocket"})
         if self._lifecycle.session_count >= self._max_sessions:
             self._metrics.limit_hit("sessions")

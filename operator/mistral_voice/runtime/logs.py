@@ -46,6 +46,8 @@ def configure(process: str, level: str = "info", redactor: Redactor | None = Non
     root.setLevel(level.upper())
     for noisy in ("aiohttp.access", "httpx2", "httpcore2", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It warns of subprotocols that it doesn't know by quoting them, and browsers send their key as one.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 def fields(**values: Any) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ from mistral_voice.gateway.server import PING_SECONDS
 from tests.support.gateway import (
     DEADLINE_SECONDS,
     GatewayFiles,
+    GatewayHandle,
+    RealtimeClient,
     gateway_config,
     gateway_process,
     running_gateway,
@@ -222,6 +224,10 @@ async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) 
         ):
             seen.append((await gateway.get("/v1/realtime", headers=headers))[1])
         seen.append((await gateway.get("/metrics", metrics=True))[1])
+        ephemeral = await client_secret(gateway, CANARY_TOKEN)
+        for protocols in (("realtime", f"openai-insecure-api-key.{ephemeral}"), (f"openai-insecure-api-key.{ephemeral}",)):
+            async with aiohttp.ClientSession() as http, http.ws_connect(gateway.websocket_url, protocols=protocols) as socket:
+                await RealtimeClient(socket).until("session.created")
         gateway.files.credential.write_text(f"{CANARY_KEY} with a space")
         async with gateway.connect(CANARY_TOKEN) as client:
             await client.send("response.create")
@@ -234,6 +240,13 @@ async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) 
     everything = "\n".join([*seen, *gateway.log_lines])
     assert CANARY_KEY not in everything
     assert CANARY_TOKEN not in everything
+    assert ephemeral not in everything
+
+
+async def client_secret(gateway: GatewayHandle, token: str) -> str:
+    url, headers = gateway.base_url + "/v1/realtime/client_secrets", {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as http, http.post(url, json={}, headers=headers) as answer:
+        return str((await answer.json())["value"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The playground: one page on which a person talks with the integration."""

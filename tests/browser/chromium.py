@@ -1,0 +1,154 @@
+"""A headless Chromium with a WAV file as its microphone, driven over its DevTools protocol; it records what its page plays."""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.support.waiting import eventually
+
+PROGRAM = "chromium"
+DEADLINE_SECONDS = 30.0
+_RECORDER = """
+window.heard = [];
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target instanceof AudioDestinationNode) {
+    const recorder = this.context.createScriptProcessor(4096, 1, 1);
+    recorder.onaudioprocess = ({ inputBuffer }) => heard.push(inputBuffer.getChannelData(0).slice());
+    connect.call(this, recorder);
+    connect.call(recorder, target);
+    window.keptAlive = recorder;
+  }
+  return connect.call(this, target, ...rest);
+};
+"""
+_HEARD = """(() => {
+  const samples = new Int16Array(heard.reduce((sum, piece) => sum + piece.length, 0));
+  let index = 0;
+  for (const piece of heard) for (const value of piece) samples[index++] = Math.max(-1, Math.min(1, value)) * 32767;
+  const bytes = new Uint8Array(samples.buffer);
+  let text = "";
+  for (let start = 0; start < bytes.length; start += 32768) text += String.fromCharCode(...bytes.subarray(start, start + 32768));
+  return btoa(text);
+})()"""
+
+
+class Page:
+    """One page of the browser."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        self._socket = socket
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.exceptions: list[str] = []
+        self.reading = asyncio.create_task(self._read())
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        """Call a method of the DevTools protocol."""
+        number = next(self._ids)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await answer
+
+    async def open(self, url: str) -> None:
+        """Go to an address, with the recorder in place."""
+        await self.call("Page.enable")
+        await self.call("Runtime.enable")
+        await self.call("Page.addScriptToEvaluateOnNewDocument", source=_RECORDER)
+        await self.call("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete'", "the page")
+
+    async def evaluate(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression, as by a person's hand."""
+        answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def until(self, expression: str, what: str, timeout_seconds: float = DEADLINE_SECONDS) -> Any:
+        """Wait until an expression is true; fails with the page's text and its picture."""
+        try:
+            return await eventually(lambda: self.evaluate(expression), what, timeout_seconds, every_seconds=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nThe page shows:\n{await self.evaluate('document.body.innerText')}") from None
+
+    async def heard(self) -> bytes:
+        """Return what the page has played: PCM16 mono at 24 kHz."""
+        return base64.b64decode(await self.evaluate(_HEARD))
+
+    async def screenshot(self, width: int, height: int) -> bytes:
+        """Return a picture of the page as PNG."""
+        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        picture = await self.call("Page.captureScreenshot", format="png")
+        return base64.b64decode(picture["data"])
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            event = json.loads(message.data)
+            if "id" in event:
+                answer = self._answers.pop(event["id"])
+                if "error" in event:
+                    answer.set_exception(AssertionError(event["error"]["message"]))
+                else:
+                    answer.set_result(event["result"])
+            elif event["method"] == "Runtime.exceptionThrown":
+                self.exceptions.append(str(event["params"]["exceptionDetails"]))
+
+
+@contextlib.asynccontextmanager
+async def running_page(microphone: Path, folder: Path, *flags: str) -> AsyncIterator[Page]:
+    """Run Chromium while the context lasts; its microphone plays the file once and is silent then."""
+    program = shutil.which(PROGRAM)
+    assert program is not None, "Chromium is missing: `python -m tests.cluster browser` installs it."
+    arguments = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={folder / 'profile'}",
+        "--remote-debugging-port=0",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        "--force-dark-mode",
+        "--window-size=1280,860",
+        *flags,
+        "about:blank",
+    ]
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "HOME": str(folder)},
+        start_new_session=True,
+    )
+    try:
+        ports = folder / "profile" / "DevToolsActivePort"
+        port = (await eventually(lambda: ports.read_text() if ports.exists() else "", "Chromium")).splitlines()[0]
+        async with aiohttp.ClientSession() as http:
+            async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                target = next(entry for entry in await answer.json() if entry["type"] == "page")
+            async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=256 * 1024 * 1024) as socket:
+                page = Page(socket)
+                yield page
+                page.reading.cancel()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
