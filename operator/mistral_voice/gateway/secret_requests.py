@@ -43,7 +43,7 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
     except msgspec.ValidationError as error:
         fault, _, place = str(error).partition(" - at `$.")
         raise Refused("invalid_value", f"The request can't be used: {fault}.", place.removesuffix("`") or None) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("invalid_json", "The body is not valid JSON.") from None
     session = b"{}" if bytes(wanted.session) == b"null" else bytes(wanted.session)
     bound = bound_policy(policy, session, wanted.max_duration_seconds)

@@ -25,6 +25,8 @@ def session(**fields: Any) -> str:
 
 BAD = {
     "{": ("invalid_json", None, None),
+    "[" * 100_000: ("invalid_event", None, None),
+    '{"type": "session.update", "session": {"x": ' + "[" * 5_000 + "]" * 5_000 + "}}": ("invalid_json", None, None),
     "[]": ("invalid_event", None, None),
     "null": ("invalid_event", None, None),
     '{"event_id": "e1"}': ("missing_required_parameter", "type", "e1"),
@@ -63,6 +65,7 @@ BAD = {
     session(tools=[{"type": "mcp", "server_label": "x"}]): ("not_available", "session.tools[0].type", "e1"),
     session(tools=[{"type": "function", "name": "a function"}]): ("invalid_value", "session.tools[0].name", "e1"),
     session(tools=[{"type": "function", "name": "f", "parameters": "any"}]): ("invalid_value", "session.tools[0].parameters", "e1"),
+    session(tools=[{"type": "function", "name": "f", "parameters": [1]}]): ("invalid_value", "session.tools[0].parameters", "e1"),
     session(tools=[{"name": "f"}, {"name": "f"}]): ("invalid_value", "session.tools", "e1"),
     session(tool_choice="sometimes"): ("invalid_value", "session.tool_choice", "e1"),
     session(tool_choice={"type": "function", "name": "f"}): ("invalid_value", "session.tool_choice", "e1"),

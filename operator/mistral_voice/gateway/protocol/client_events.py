@@ -175,6 +175,8 @@ def decode(text: bytes) -> inputs.ClientInput:
         raise _explained(text, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadEventError("invalid_json", "The message is not valid JSON.") from None
+    except RecursionError:
+        raise BadEventError("invalid_json", "The message is nested too deeply.") from None
     try:
         return _input_of(event)
     except Refused as refusal:
@@ -184,7 +186,7 @@ def decode(text: bytes) -> inputs.ClientInput:
 def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
     try:
         envelope = _envelope_decoder.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return BadEventError("invalid_event", "The message must be a JSON object with a `type`.")
     event_id = envelope.event_id[:MAX_ID_CHARACTERS] if isinstance(envelope.event_id, str) else None
     if not isinstance(envelope.type, str):

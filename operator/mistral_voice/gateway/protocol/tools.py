@@ -66,6 +66,15 @@ def wire_choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "name": choice.name} if isinstance(choice, OneTool) else choice.value
 
 
+def _schema(written: bytes) -> bytes | None:
+    """Return a schema as it is compared, shown and sent on, in one way of writing; None if it is no object."""
+    try:
+        schema = msgspec.json.decode(written)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return msgspec.json.encode(schema) if isinstance(schema, dict) else None
+
+
 def _tool_of(tool: WireTool, place: str) -> ChatTool:
     if tool.type != "function":
         raise Refused("not_available", f"A tool of the type {tool.type[:50]!r} is not to be had here; offer functions.", f"{place}.type")
@@ -74,9 +83,10 @@ def _tool_of(tool: WireTool, place: str) -> ChatTool:
     description = tool.description or ""
     if len(description) > MAX_DESCRIPTION:
         raise Refused("invalid_value", f"A description may have at most {MAX_DESCRIPTION} characters.", f"{place}.description")
-    schema = bytes(tool.parameters).strip()
-    if schema in (b"", b"null"):
+    written = bytes(tool.parameters)
+    if written in (b"", b"null"):
         return ChatTool(tool.name, description, _NO_PARAMETERS)
-    if not schema.startswith(b"{"):
+    schema = _schema(written)
+    if schema is None:
         raise Refused("invalid_value", "`parameters` must be a JSON schema, an object.", f"{place}.parameters")
     return ChatTool(tool.name, description, msgspec.Raw(schema))

@@ -201,7 +201,7 @@ _decoder = msgspec.json.Decoder(_Chunk)
 def _decoded(data: bytes) -> _Chunk:
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise StreamError(FaultKind.GARBLED, f"{_WHAT} failed: Mistral sent something that is no part of an answer.") from None
 
 

@@ -58,5 +58,5 @@ _decoder = msgspec.json.Decoder(_Event)
 def _decoded(data: bytes) -> _Event:
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise StreamError(FaultKind.GARBLED, f"{_WHAT} failed: Mistral sent something that was not understood.") from None

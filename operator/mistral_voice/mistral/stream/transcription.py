@@ -139,7 +139,7 @@ _decoder = msgspec.json.Decoder(_Event)
 def _decoded(text: bytes) -> _Event:
     try:
         return _decoder.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise StreamError(FaultKind.GARBLED, f"{_WHAT} failed: Mistral sent something that was not understood.") from None
 
 
