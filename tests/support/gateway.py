@@ -201,6 +201,14 @@ class RealtimeClient:
             pass
         return self.socket.close_code
 
+    async def has_heard_all(self) -> None:
+        """Tell that all of the last reply was heard, as one who plays it quicker than it was spoken."""
+        delta = self.all("response.output_audio.delta")[-1]
+        pieces = (event["delta"] for event in self.all("response.output_audio.delta") if event["item_id"] == delta["item_id"])
+        length_ms = sum(len(base64.b64decode(piece)) for piece in pieces) // 48
+        await self.send("conversation.item.truncate", item_id=delta["item_id"], content_index=0, audio_end_ms=length_ms)
+        await self.until("conversation.item.truncated")
+
     def spoken_audio(self) -> bytes:
         """Return the audio of all replies so far."""
         return b"".join(base64.b64decode(event["delta"]) for event in self.all("response.output_audio.delta"))

@@ -156,6 +156,8 @@ class Connection:
                     self._hearing.hear(audio)
                 case commands.Detect():
                     self._hearing.detect(output)
+                case commands.Guard(guarded=guarded):
+                    self._hearing.guard(guarded)
                 case commands.StartTurn():
                     self._hearing.start_turn(output)
                 case commands.RetryTurn(item_id=item_id):
@@ -181,6 +183,8 @@ class Connection:
                 case commands.DropReply(response_id=response_id):
                     self._replier.drop(response_id)
                     self._speaker.drop(response_id)
+                case commands.BargedIn(outcome=outcome):
+                    self._metrics.barged_in(outcome)
                 case commands.Measured(stage=stage, milliseconds=milliseconds):
                     self._metrics.measured(stage, milliseconds / 1000)
                 case commands.Count(happening=happening):

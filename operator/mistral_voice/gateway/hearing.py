@@ -4,11 +4,12 @@ import asyncio
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import Detect, FinishTurn, StartTurn
-from mistral_voice.gateway.session.inputs import VoiceStarted, VoiceStopped
+from mistral_voice.gateway.session.inputs import Input, VoiceDismissed, VoiceStarted, VoiceStopped, VoiceSuspected
 from mistral_voice.gateway.upstream.tasks import Emit
 from mistral_voice.gateway.upstream.transcriber import Transcriber
-from mistral_voice.gateway.vad.endpointer import Started, Stopped
+from mistral_voice.gateway.vad.endpointer import Dismissed, Sign, Started, Stopped, Suspected
 from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.gateway.vad.level import CallerLevel
 from mistral_voice.gateway.vad.stream import Heard, VadStream
 
 KEPT_MS = 1000
@@ -41,6 +42,8 @@ class Hearing:
         self._turn: str | None = None
         self._may_rewind = False
         self._detector: VadStream | None = None
+        self._guarded = False
+        self._level = CallerLevel()
         self._room = asyncio.Event()
         self._room.set()
 
@@ -58,9 +61,17 @@ class Hearing:
             self._judged = max(self._bytes_to(command.position_ms), min(self._kept_from, self._written))
             self._padding_ms = command.settings.prefix_padding_ms
             begins_ms = self._format_since_ms + self._judged // self._format.bytes_per_ms
-            self._detector = VadStream(self._engine, command.settings, begins_ms, self._heard_under(command.epoch), self._format)
+            heard = self._heard_under(command.epoch)
+            self._detector = VadStream(self._engine, command.settings, begins_ms, heard, self._format, self._level)
+            self._detector.guard(self._guarded)
             self._judge_again()
         self._pass_on()
+
+    def guard(self, guarded: bool) -> None:
+        """The assistant speaks from now on, or no longer: its echo is not to be taken for the caller."""
+        self._guarded = guarded
+        if self._detector is not None:
+            self._detector.guard(guarded)
 
     def hear(self, audio: bytes) -> None:
         """Take whole samples from the client."""
@@ -124,12 +135,10 @@ class Hearing:
     def _heard_under(self, epoch: int) -> Heard:
         return lambda event, position_ms: self._heard(event, position_ms, epoch)
 
-    def _heard(self, event: Started | Stopped | None, position_ms: int, epoch: int) -> None:
+    def _heard(self, event: Sign | None, position_ms: int, epoch: int) -> None:
         self._judged = self._bytes_to(position_ms)
-        if isinstance(event, Started):
-            self._emit(VoiceStarted(event.at_ms, epoch))
-        elif isinstance(event, Stopped):
-            self._emit(VoiceStopped(event.at_ms, epoch))
+        if event is not None:
+            self._emit(_told(event, epoch))
         self._pass_on()
         self._trim()
         if not self._room.is_set():
@@ -172,3 +181,15 @@ class Hearing:
             self._room.clear()
         else:
             self._room.set()
+
+
+def _told(sign: Sign, epoch: int) -> Input:
+    match sign:
+        case Suspected():
+            return VoiceSuspected(epoch)
+        case Dismissed():
+            return VoiceDismissed(epoch)
+        case Started(at_ms=at_ms):
+            return VoiceStarted(at_ms, epoch)
+        case Stopped(at_ms=at_ms):
+            return VoiceStopped(at_ms, epoch)

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mistral_voice.contract.gateway_config import Integration
 from mistral_voice.gateway.admission import Reason
-from mistral_voice.gateway.session.commands import EndReason, Happening, Stage
+from mistral_voice.gateway.session.commands import EndReason, Happening, Outcome, Stage
 from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
@@ -71,6 +71,8 @@ class GatewayMetrics:
             Happening.TURN_EVENTS_STALLED: fallbacks.labels(*self._constant, "stalled"),
             Happening.TRANSCRIPTION_STALLED: stalled.labels(*self._constant),
         }
+        barge_ins = self._counter(registry, "barge_ins", "Voices heard while the assistant spoke, by what came of it.", "outcome")
+        self._barge_ins = {outcome: barge_ins.labels(*self._constant, outcome.value) for outcome in Outcome}
         sent = self._counter(registry, "client_bytes", "Bytes of messages exchanged with clients, by direction.", "direction")
         self.received_bytes, self.sent_bytes = (sent.labels(*self._constant, direction) for direction in ("in", "out"))
         self.loop_lag = Histogram(
@@ -101,6 +103,10 @@ class GatewayMetrics:
         self._wasted.inc()
         self._wasted_input.inc(wasted.input_tokens)
         self._wasted_output.inc(wasted.output_tokens)
+
+    def barged_in(self, outcome: Outcome) -> None:
+        """Count a voice over the assistant's."""
+        self._barge_ins[outcome].inc()
 
     def limit_hit(self, limit: str) -> None:
         """Count a limit that was hit, one of LIMITS."""

@@ -100,6 +100,7 @@ async def test_mistral_is_asked_as_the_reference_says(gateway: GatewayHandle, mi
         for _ in range(2):
             await client.say(speech(QUESTION) + silence(1200))
             await client.until("response.done")
+            await client.has_heard_all()
     chats = await mistral.requests(endpoint="chat")
     body = chats[1]["body"]
     assert body["model"] == "mistral-medium-latest"

@@ -122,6 +122,27 @@ class Stage(StrEnum):
     TOTAL = "total"
 
 
+class Guard(Struct, frozen=True):
+    """From now on the caller hears the assistant, or no longer does: its echo is not to be taken for the caller's voice."""
+
+    guarded: bool
+
+
+class Outcome(StrEnum):
+    """What a voice over the assistant's turned out to be."""
+
+    CONFIRMED = "confirmed"
+    DISMISSED = "dismissed"
+    RESUMED = "resumed"
+    ECHO = "echo"
+
+
+class BargedIn(Struct, frozen=True):
+    """A voice was heard while the assistant spoke, and this came of it."""
+
+    outcome: Outcome
+
+
 class Measured(Struct, frozen=True):
     """A stage of a turn took so long."""
 
@@ -179,6 +200,8 @@ Command = (
     | Speak
     | FinishSpeech
     | DropReply
+    | Guard
+    | BargedIn
     | Measured
     | Count
     | EndSession

@@ -177,12 +177,28 @@ class Session:
             raise Refused("not_available", "This is a transcription session: it gives no responses.", "type")
         self._replies.create(event.options)
 
+    def _voice_suspected(self, event: inputs.VoiceSuspected) -> None:
+        if self._may_interrupt and self._turns.is_open_to(event.epoch):
+            self._replies.withhold()
+
+    def _voice_dismissed(self, event: inputs.VoiceDismissed) -> None:
+        if self._turns.is_open_to(event.epoch):
+            self._replies.go_on()
+
     def _voice_started(self, event: inputs.VoiceStarted) -> None:
         if self._ending is not None and not self._turns.is_open:
             return
-        settings = self._context.config.turn_detection
-        if self._turns.voice_started(event) and settings is not None and settings.interrupt_response:
+        if self._turns.voice_started(event, self._replies.being_heard()) and self._may_interrupt:
             self._replies.interrupt()
+
+    @property
+    def _may_interrupt(self) -> bool:
+        settings = self._context.config.turn_detection
+        return settings is not None and settings.interrupt_response and (self._ending is None or self._turns.is_open)
+
+    def _clear(self, _: inputs.ClearAudio) -> None:
+        self._turns.clear()
+        self._replies.caller_withdrew()
 
     def _handler_table(self) -> dict[type, Callable[[Any], None]]:
         turns, replies, items = self._turns, self._replies, self._items
@@ -190,13 +206,15 @@ class Session:
             inputs.UpdateSession: self._update,
             inputs.AppendAudio: lambda event: turns.append(event, accepting=self._ending is None),
             inputs.CommitAudio: lambda _: turns.commit(),
-            inputs.ClearAudio: lambda _: turns.clear(),
+            inputs.ClearAudio: self._clear,
             inputs.CreateItem: items.create,
             inputs.DeleteItem: items.delete,
             inputs.RetrieveItem: items.retrieve,
             inputs.TruncateItem: items.truncate,
             inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: lambda event: replies.cancel(event.response_id),
+            inputs.VoiceSuspected: self._voice_suspected,
+            inputs.VoiceDismissed: self._voice_dismissed,
             inputs.VoiceStarted: self._voice_started,
             inputs.VoiceStopped: turns.voice_stopped,
             inputs.TurnEvent: turns.turn_event,

@@ -69,6 +69,7 @@ class SpokenText:
     def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
         self._bytes_per_ms = audio_format.bytes_per_ms
         self._segments: list[_Segment] = []
+        self._ended = False
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -76,7 +77,7 @@ class SpokenText:
     @property
     def is_finished(self) -> bool:
         """Whether all audio of all segments has come."""
-        return all(segment.finished for segment in self._segments)
+        return self._ended or all(segment.finished for segment in self._segments)
 
     def add(self, text: str) -> None:
         """One more segment is to be spoken."""
@@ -99,8 +100,7 @@ class SpokenText:
 
     def end(self) -> None:
         """No more audio comes of any segment."""
-        for segment in self._segments:
-            segment.finished = True
+        self._ended = True
 
     def segments(self) -> tuple[SpokenSegment, ...]:
         """Return what was said, piece by piece. How long a piece will be that is still being made follows from those that are complete."""

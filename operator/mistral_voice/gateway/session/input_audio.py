@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.errors import Fault
+from mistral_voice.gateway.session.overlap import Overlap
 
 TRANSCRIPT_QUIET_MS = 2000.0
 """A committed turn's transcript is final when it has words and none came for so long, even if the upstream doesn't say that it is done."""
@@ -35,7 +36,7 @@ class PendingTurn(Struct):
     `visible`: the client sees the transcript. `restarted`: transcription began anew, so deltas that the client saw are void. `done` and
     `fault` tell that no more text comes. `text_due_ms`: when transcription has stalled unless text comes before, None while none is
     expected; `retried`: it stalled before. `presumed_ms` is its length if it seems to be over (since
-    `presumed_since_ms`, by the clock), None if it surely goes on.
+    `presumed_since_ms`, by the clock), None if it surely goes on. `over` is what it was spoken over.
     """
 
     item_id: str
@@ -52,6 +53,7 @@ class PendingTurn(Struct):
     retried: bool = False
     presumed_ms: int | None = None
     presumed_since_ms: float = 0.0
+    over: Overlap | None = None
 
     def expect_text(self, now_ms: float) -> None:
         """Text has come, or is to come from now on."""

@@ -110,6 +110,18 @@ class CancelResponse(Struct, frozen=True):
     event_id: str | None = None
 
 
+class VoiceSuspected(Struct, frozen=True):
+    """The detector heard a first voiced frame: the caller may be beginning. A dismissal or a start follows."""
+
+    epoch: int
+
+
+class VoiceDismissed(Struct, frozen=True):
+    """What the detector suspected was no speech."""
+
+    epoch: int
+
+
 class VoiceStarted(Struct, frozen=True):
     """The detector heard the caller begin at this position of the input audio. `epoch` is that of the settings it works by."""
 
@@ -255,6 +267,8 @@ ClientInput = (
 )
 Input = (
     ClientInput
+    | VoiceSuspected
+    | VoiceDismissed
     | VoiceStarted
     | VoiceStopped
     | TurnEvent

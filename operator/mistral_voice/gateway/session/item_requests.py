@@ -6,7 +6,7 @@ from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.context import Context
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.events import ItemAdded, ItemDeleted, ItemDone, ItemRetrieved, ItemTruncated
-from mistral_voice.gateway.session.heard import heard_text
+from mistral_voice.gateway.session.heard import sent_ms
 from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, PartKind, Role, is_system
 from mistral_voice.gateway.session.replies import Replies
 
@@ -68,9 +68,9 @@ class ItemRequests:
             raise Refused("item_truncate_invalid_item_id", f"There is no spoken item with the id {event.item_id!r}.", "item_id")
         if event.content_index != 0:
             raise Refused("invalid_value", "A spoken item has one part; `content_index` must be 0.", "content_index")
-        sent_ms = int(sum(segment.audio_ms for segment in spoken))
-        if not 0 <= event.audio_end_ms <= sent_ms + OVERSHOOT_MS:
-            raise Refused("invalid_value", f"`audio_end_ms` must be from 0 to {sent_ms}, the length of the audio.", "audio_end_ms")
-        heard_ms = min(event.audio_end_ms, sent_ms)
-        self._context.conversation.set_text(item.id, 0, heard_text(spoken, heard_ms))
+        longest_ms = int(sent_ms(spoken))
+        if not 0 <= event.audio_end_ms <= longest_ms + OVERSHOOT_MS:
+            raise Refused("invalid_value", f"`audio_end_ms` must be from 0 to {longest_ms}, the length of the audio.", "audio_end_ms")
+        heard_ms = min(event.audio_end_ms, longest_ms)
+        self._replies.truncated(item.id, heard_ms)
         self._context.outbox.put(ItemTruncated(item.id, 0, heard_ms))

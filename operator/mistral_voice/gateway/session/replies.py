@@ -1,20 +1,23 @@
 """The assistant's side: at most one live reply in the conversation, begun by a turn or by the client; and some beside it, out of band."""
 
+from msgspec import structs
+
 from mistral_voice.gateway.session import inputs
-from mistral_voice.gateway.session.commands import PrepareSpeech
+from mistral_voice.gateway.session.commands import BargedIn, Outcome, PrepareSpeech
 from mistral_voice.gateway.session.config import OutputModality
 from mistral_voice.gateway.session.context import Context
 from mistral_voice.gateway.session.errors import Fault, Refused
 from mistral_voice.gateway.session.events import StopReason
 from mistral_voice.gateway.session.heard import SpokenSegment
 from mistral_voice.gateway.session.inputs import ResponseOptions
+from mistral_voice.gateway.session.overlap import Meaning, Overlap, has_finished, meaning
+from mistral_voice.gateway.session.playback import Playback
 from mistral_voice.gateway.session.reply import Reply
 from mistral_voice.gateway.session.reply_plan import ReplySettings, plan, request
+from mistral_voice.gateway.session.resumption import Interrupted, rest_of
 from mistral_voice.gateway.session.speculation import PresumedTurn, ReplyPiece, Speculation, Speculator
 from mistral_voice.gateway.session.turns import FinishedTurn
 
-MAX_SPOKEN_REMEMBERED = 20
-"""Spoken items whose pieces and times are kept, for a client that truncates them."""
 MAX_OUT_OF_BAND = 4
 """Replies outside the conversation that may be made at once."""
 
@@ -23,6 +26,7 @@ class Replies:
     """The live reply, and whether another is owed: to a turn, committed at `owed_since_ms`, or to a client's request that waits.
 
     A client's request waits, instead of being refused, if it follows a function's result that the live reply doesn't know.
+    An interrupted reply is kept in mind until the caller's words are known: if the interruption was false, it goes on.
     """
 
     def __init__(self, context: Context, cache_key: str) -> None:
@@ -34,8 +38,9 @@ class Replies:
         self._owed_since_ms: float | None = None
         self._queued: ReplySettings | None = None
         self._result_came = False
-        self._spoken: dict[str, tuple[SpokenSegment, ...]] = {}
-        self._plays_until_ms: float | None = None
+        self._playback = Playback(context)
+        self._interrupted: Interrupted | None = None
+        self._false_as: Outcome | None = None
         self.voice_is_fixed = False
         self.has_begun = self.has_answered = False
 
@@ -52,7 +57,8 @@ class Replies:
     @property
     def deadline_ms(self) -> float | None:
         """When the clock has something for a reply."""
-        deadlines = (self._speculator.deadline_ms, *(reply.deadline_ms for reply in self._all))
+        paced = (reply.deadline_ms for reply in self._all if not (reply is self._live and self._playback.is_withheld))
+        deadlines = (self._speculator.deadline_ms, self._playback.deadline_ms, *paced)
         return min((at for at in deadlines if at is not None), default=None)
 
     @property
@@ -64,7 +70,7 @@ class Replies:
         """Return what was said of an item, piece by piece; empty if that isn't known."""
         if self._live is not None and self._live.item_id == item_id:
             return self._live.spoken
-        return self._spoken.get(item_id, ())
+        return self._playback.spoken(item_id)
 
     def create(self, options: ResponseOptions) -> None:
         """The client asks for a reply. Raises Refused if one is live or the options can't be."""
@@ -93,7 +99,7 @@ class Replies:
     @property
     def plays_until_ms(self) -> float | None:
         """When the client will have played all that it was given; None if nothing is being played."""
-        return self._plays_until_ms
+        return self._playback.plays_until_ms
 
     def caller_is_silent(self) -> None:
         """The caller has said nothing for as long as the client wished: the assistant speaks again."""
@@ -103,10 +109,43 @@ class Replies:
         """The client has added a function's result."""
         self._result_came = True
 
+    def withhold(self) -> None:
+        """The caller may be beginning to speak: audio waits until that is known."""
+        self._playback.withhold()
+
+    def go_on(self) -> None:
+        """The caller was not beginning to speak: audio goes on where it was withheld."""
+        self._playback.go_on(dismissed=True)
+
+    def being_heard(self) -> Overlap | None:
+        """Return what the caller hears of the assistant at this moment."""
+        return self._playback.heard()
+
     def interrupt(self) -> None:
-        """The caller speaks: the live reply stops."""
-        if self._live is not None:
-            self._live.cancel(StopReason.TURN_DETECTED)
+        """The caller speaks: the live reply stops, or what is still to be heard of the last one."""
+        heard = self._playback.heard()
+        reply = self._live or self._playback.reply
+        self._playback.go_on()
+        if reply is None:
+            return
+        heard_ms = heard.heard_ms if heard and heard.item_id == reply.item_id else 0.0
+        if self._live is None and has_finished(reply.spoken, heard_ms):
+            return
+        self._interrupted = Interrupted(reply.settings, reply.item_id, reply.spoken, heard_ms, reply.text_end)
+        self._false_as = None
+        reply.cancel(StopReason.TURN_DETECTED)
+        if self._live is None:
+            self._playback.stop()
+
+    def truncated(self, item_id: str, heard_ms: float) -> None:
+        """The client tells how much of an item was heard."""
+        self._playback.truncated(item_id, heard_ms)
+        if self._interrupted is not None and self._interrupted.item_id == item_id:
+            self._interrupted = structs.replace(self._interrupted, heard_ms=heard_ms)
+
+    def caller_withdrew(self) -> None:
+        """What the caller said is taken back by the client, which leads from here."""
+        self._settle_interruption(Outcome.CONFIRMED)
 
     def drop(self) -> None:
         """The session ends: all replies stop."""
@@ -118,8 +157,17 @@ class Replies:
     def turn_finished(self, turn: FinishedTurn) -> None:
         """A turn's words are known: it may be owed a reply. A turn without words is owed none; one whose words got lost is told so."""
         if turn.fault is not None:
+            self._settle_interruption(Outcome.CONFIRMED)
             self._fail_for(turn, turn.fault)
-        elif turn.replies and turn.text:
+            return
+        meant = self._meaning(turn)
+        if meant is Meaning.ECHO:
+            self._context.conversation.set_text(turn.item_id, 0, "")
+        if meant is Meaning.WORDS or not turn.replies:
+            self._settle_interruption(Outcome.CONFIRMED)
+        elif self._interrupted is not None:
+            self._false_as = Outcome.ECHO if meant is Meaning.ECHO else Outcome.RESUMED
+        if meant is Meaning.WORDS and turn.replies:
             self._owed_since_ms = turn.committed_ms
 
     def advance(self, *, caller_speaks: bool, awaits_transcript: bool, presumed: PresumedTurn | None = None) -> None:
@@ -127,15 +175,19 @@ class Replies:
 
         A reply to a turn that is only presumed to be over is written unseen, and used if the presumption was right.
         """
+        self._playback.expire()
         self._advance_all()
         if self.is_owed and self._live is None and not caller_speaks and not awaits_transcript:
             settings = self._queued or self._usual()
             self._begin(settings, self._owed_since_ms, self._speculator.claim(settings))
+        if self._false_as is not None and self._live is None and not caller_speaks and not awaits_transcript:
+            self._resume()
         for reply in self._all:
             if reply.is_waiting and not (awaits_transcript and reply.settings.reads_conversation):
                 self._generate(reply)
         may_speculate = self._live is None and self._queued is None
         self._speculator.advance(presumed if may_speculate else None, voice_is_fixed=self.voice_is_fixed)
+        self._playback.tell_detection()
 
     def reply_piece(self, event: ReplyPiece) -> None:
         """More of a reply was written."""
@@ -198,27 +250,63 @@ class Replies:
 
     def _advance_all(self) -> None:
         for reply in self._all:
-            reply.advance(self._context.now_ms)
+            in_turn = reply is self._live
+            reply.advance(self._context.now_ms, withheld=in_turn and self._playback.is_withheld)
             self.voice_is_fixed = self.voice_is_fixed or reply.has_audio
-            if reply.is_done and reply is self._live:
+            if in_turn:
+                self._playback.follow(reply)
+            if reply.is_done and in_turn:
                 self._live = None
                 self.has_answered = True
-                self._plays_until_ms = None if reply.was_cancelled else reply.plays_until_ms
-                if reply.item_id is not None and reply.spoken:
-                    self._remember(reply.item_id, reply.spoken)
+                self._playback.over(reply)
             elif reply.is_done:
                 del self._out_of_band[reply.id]
 
-    def _remember(self, item_id: str, spoken: tuple[SpokenSegment, ...]) -> None:
-        self._spoken[item_id] = spoken
-        while len(self._spoken) > MAX_SPOKEN_REMEMBERED:
-            del self._spoken[next(iter(self._spoken))]
+    def _meaning(self, turn: FinishedTurn) -> Meaning:
+        if turn.over is not None:
+            meant = meaning(turn.text, self.spoken(turn.over.item_id), turn.over.heard_ms)
+        elif self._interrupted is not None:
+            meant = meaning(turn.text, self._interrupted.said, self._interrupted.heard_ms)
+        else:
+            meant = meaning(turn.text, (), 0.0)
+        if meant is Meaning.BACKCHANNEL and not self._context.policy.resume_after_false_interruption:
+            return Meaning.WORDS
+        return meant
+
+    def _settle_interruption(self, outcome: Outcome) -> None:
+        if self._interrupted is not None:
+            self._context.outbox.put(BargedIn(outcome))
+        self._interrupted = self._false_as = None
+
+    def _resume(self) -> None:
+        """Say the rest of the reply that was interrupted for nothing, from the clause that was broken; then the model goes on."""
+        interrupted = self._interrupted
+        outcome = self._false_as
+        if interrupted is None or outcome is None:
+            return
+        rest = rest_of(interrupted.said, interrupted.heard_ms)
+        nothing_left = interrupted.end is not None and not rest.pieces
+        if nothing_left or not self._context.policy.resume_after_false_interruption:
+            self._settle_interruption(outcome if outcome is Outcome.ECHO else Outcome.CONFIRMED)
+            return
+        self._settle_interruption(outcome)
+        conversation = self._context.conversation
+        if interrupted.item_id is not None and interrupted.said:
+            conversation.set_text(interrupted.item_id, 0, rest.kept)
+        reply = self._begin(interrupted.settings, committed_ms=None)
+        reply.say_again(rest.pieces, interrupted.end)
+        if interrupted.end is None:
+            if reply.item_id is not None:
+                conversation.set_text(reply.item_id, 0, " ".join(rest.pieces))
+            self._generate(reply)
 
     def _begin(self, settings: ReplySettings, committed_ms: float | None, written: Speculation | None = None) -> Reply:
         context = self._context
         self._owed_since_ms = self._queued = None
+        self._settle_interruption(Outcome.CONFIRMED)
+        heard_from_ms = self._playback.plays_until_ms
         reply_id = written.reply_id if written else None
-        reply = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms, self._plays_until_ms, reply_id)
+        reply = Reply(settings, context.conversation, context.new_id, context.outbox, committed_ms, heard_from_ms, reply_id)
         self._live = reply
         self._announce(reply)
         if written is not None:

@@ -31,6 +31,7 @@ from mistral_voice.gateway.session.output_items import OutputItems
 from mistral_voice.gateway.session.playout import Playout
 from mistral_voice.gateway.session.reply_calls import ReplyCalls
 from mistral_voice.gateway.session.reply_plan import ReplySettings
+from mistral_voice.gateway.session.resumption import TextEnd
 from mistral_voice.gateway.text.clauses import ClauseSplitter
 from mistral_voice.gateway.text.speakable import Speakable
 from mistral_voice.mistral.stream.chat_request import ChatRequest
@@ -71,9 +72,7 @@ class Reply:
         self._item: Message | None = None
         self._index = 0
         self._text = ""
-        self._text_ended: ResponseStatus | None = None
-        self._reason: StopReason | None = None
-        self._fault: Fault | None = None
+        self._text_end: TextEnd | None = None
         self._splitter = ClauseSplitter()
         self._speakable = Speakable()
         self._spoken = SpokenText(settings.audio_format)
@@ -99,6 +98,11 @@ class Reply:
     def was_cancelled(self) -> bool:
         """Whether the reply was stopped before its end."""
         return self._status is ResponseStatus.CANCELLED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the reply broke off."""
+        return self._status is ResponseStatus.FAILED
 
     @property
     def has_audio(self) -> bool:
@@ -130,6 +134,11 @@ class Reply:
         """What was said, piece by piece."""
         return self._spoken.segments()
 
+    @property
+    def text_end(self) -> TextEnd | None:
+        """How the text ended; None as long as it is being written."""
+        return self._text_end
+
     def announce(self) -> None:
         """Tell the client that the reply begins."""
         self._outbox.put(ResponseCreated(self._view(ResponseStatus.IN_PROGRESS)))
@@ -145,9 +154,19 @@ class Reply:
         self._output.place()
         self._asked_ms = now_ms
 
+    def say_again(self, pieces: tuple[str, ...], end: TextEnd | None) -> None:
+        """Say what was written before, piece by piece. `end` None: the model is to go on after it."""
+        self._phase = _Phase.GENERATING
+        self._output.place()
+        for piece in pieces:
+            self._speak(piece)
+        if end is not None:
+            self._text_end = end
+            self._outbox.put(FinishSpeech(self.id))
+
     def text(self, text: str, now_ms: float) -> None:
         """More text came from the model."""
-        if self._phase is not _Phase.GENERATING or self._text_ended is not None or not text:
+        if self._phase is not _Phase.GENERATING or self._text_end is not None or not text:
             return
         self._measure_first_token(now_ms)
         if self.settings.output is OutputModality.TEXT:
@@ -158,7 +177,7 @@ class Reply:
 
     def call(self, number: int, name: str, arguments: str, now_ms: float) -> None:
         """More of a function call came from the model. What was written before it is spoken at once."""
-        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+        if self._phase is not _Phase.GENERATING or self._text_end is not None:
             return
         self._measure_first_token(now_ms)
         for piece in self._splitter.finish():
@@ -167,15 +186,15 @@ class Reply:
 
     def finish_text(self, finish_reason: str, usage: Usage | None) -> None:
         """The model has said all it had to say."""
-        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+        if self._phase is not _Phase.GENERATING or self._text_end is not None:
             return
         if usage is not None:
             self._usage = structs.replace(self._usage, text=usage)
         if finish_reason == "error":
             self.fail_text(Fault(FaultKind.UNAVAILABLE, "Mistral broke the reply off with an error of its own."))
             return
-        self._text_ended, self._reason = _ENDINGS.get(finish_reason, (ResponseStatus.COMPLETED, None))
-        self._calls.end(whole=self._text_ended is ResponseStatus.COMPLETED)
+        self._text_end = _ENDINGS.get(finish_reason, TextEnd(ResponseStatus.COMPLETED))
+        self._calls.end(whole=self._text_end.status is ResponseStatus.COMPLETED)
         if self.settings.output is OutputModality.AUDIO:
             for piece in self._splitter.finish():
                 self._speak(piece)
@@ -184,12 +203,12 @@ class Reply:
 
     def fail_text(self, fault: Fault) -> None:
         """The text broke off. What is being spoken is spoken to its end; the clause that was left incomplete never is."""
-        if self._phase is not _Phase.GENERATING or self._text_ended is not None:
+        if self._phase is not _Phase.GENERATING or self._text_end is not None:
             return
         if not len(self._spoken):
             self.fail(fault)
             return
-        self._text_ended, self._fault = ResponseStatus.FAILED, fault
+        self._text_end = TextEnd(ResponseStatus.FAILED, fault=fault)
         self._calls.end(whole=False)
         self._outbox.put(FinishSpeech(self.id))
 
@@ -204,13 +223,15 @@ class Reply:
         if self._phase is _Phase.GENERATING and self._spoken.finish(segment):
             self._usage = structs.replace(self._usage, audio_tokens=self._usage.audio_tokens + audio_tokens)
 
-    def advance(self, now_ms: float) -> None:
-        """Send the audio that is due, and end the reply if nothing is left to come."""
+    def advance(self, now_ms: float, *, withheld: bool = False) -> None:
+        """Send the audio that is due, unless it is withheld, and end the reply if nothing is left to come."""
         if self._phase is not _Phase.GENERATING:
             return
-        self._release(now_ms)
-        if self._text_ended is not None and self._playout.is_empty and self._spoken.is_finished:
-            self._end(self._text_ended, reason=self._reason, fault=self._fault)
+        if not withheld:
+            self._release(now_ms)
+        end = self._text_end
+        if end is not None and self._playout.is_empty and self._spoken.is_finished:
+            self._end(end.status, reason=end.reason, fault=end.fault)
 
     def cancel(self, reason: StopReason | None) -> None:
         """Stop the reply. Nothing happens if it has ended. No reason: the session ends."""
@@ -234,7 +255,7 @@ class Reply:
             self._drop()
             self._calls.end(whole=False)
             self._spoken.end()
-            self._text_ended, self._reason, self._fault = ResponseStatus.FAILED, None, fault
+            self._text_end = TextEnd(ResponseStatus.FAILED, fault=fault)
 
     def _drop(self) -> None:
         if not self._dropped:
@@ -330,7 +351,7 @@ class Reply:
 
 
 _ENDINGS = {
-    "length": (ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
-    "model_length": (ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
-    "content_filter": (ResponseStatus.INCOMPLETE, StopReason.CONTENT_FILTER),
+    "length": TextEnd(ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
+    "model_length": TextEnd(ResponseStatus.INCOMPLETE, StopReason.MAX_OUTPUT_TOKENS),
+    "content_filter": TextEnd(ResponseStatus.INCOMPLETE, StopReason.CONTENT_FILTER),
 }

@@ -34,6 +34,7 @@ from mistral_voice.gateway.session.events import (
 )
 from mistral_voice.gateway.session.input_audio import SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
 from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
+from mistral_voice.gateway.session.overlap import Overlap
 from mistral_voice.gateway.session.semantic import SemanticTurn
 from mistral_voice.gateway.session.speculation import PresumedTurn
 from mistral_voice.mistral.stream.errors import FaultKind
@@ -41,13 +42,14 @@ from mistral_voice.mistral.stream.turn_events import TurnSign
 
 
 class FinishedTurn(Struct, frozen=True):
-    """A turn whose words are known, or never will be. `replies`: a reply follows by itself."""
+    """A turn whose words are known, or never will be. `replies`: a reply follows by itself. `over`: what it was spoken over."""
 
     item_id: str
     text: str
     replies: bool
     committed_ms: float
     fault: Fault | None = None
+    over: Overlap | None = None
 
 
 class Turns:
@@ -162,8 +164,12 @@ class Turns:
         self._context.outbox.put(AudioCleared())
         self._detect_anew()
 
-    def voice_started(self, event: inputs.VoiceStarted) -> bool:
-        """The detector heard the caller begin. Returns whether that counts as speech."""
+    def is_open_to(self, epoch: int) -> bool:
+        """Whether the detector of this epoch may tell of a new voice."""
+        return self._context.config.turn_detection is not None and epoch == self._epoch and not self.is_speaking
+
+    def voice_started(self, event: inputs.VoiceStarted, over: Overlap | None) -> bool:
+        """The detector heard the caller begin, over what the assistant was saying. Returns whether that counts as speech."""
         wanted = self._context.config.turn_detection
         settings = voice_activity(wanted)
         if settings is None or event.epoch != self._epoch:
@@ -179,7 +185,9 @@ class Turns:
         if not turn.announced:
             self._context.outbox.put(SpeechStarted(turn.item_id, turn.from_ms))
         self._audio.turn = structs.replace(turn, detected=True, announced=True)
-        self._audio.pending[turn.item_id].expect_text(self._context.now_ms)
+        pending = self._audio.pending[turn.item_id]
+        pending.over = over
+        pending.expect_text(self._context.now_ms)
         return True
 
     def voice_stopped(self, event: inputs.VoiceStopped) -> None:
@@ -342,7 +350,7 @@ class Turns:
             outbox.put(Measured(Stage.TRANSCRIPT, self._context.now_ms - turn.committed_ms))
             if turn.visible:
                 outbox.put(TranscriptionCompleted(turn.item_id, text, turn.seconds))
-        self.finished.append(FinishedTurn(turn.item_id, text, turn.replies, turn.committed_ms, turn.fault))
+        self.finished.append(FinishedTurn(turn.item_id, text, turn.replies, turn.committed_ms, turn.fault, turn.over))
 
     def _detect_anew(self) -> None:
         settings = self._context.config.turn_detection

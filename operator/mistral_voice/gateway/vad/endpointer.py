@@ -3,13 +3,28 @@
 from msgspec import Struct
 
 from mistral_voice.gateway.session.config import ServerVad
+from mistral_voice.gateway.vad.level import CallerLevel
 
 FRAME_MS = 32
 """Silero's frame."""
-CONFIRMING_FRAMES = 3
-"""Voice in so many frames of a run makes speech: a click or a knock is shorter."""
+CONFIRMING_MS = 96
+"""So much voice in a run makes speech: a click or a knock is shorter."""
+BARGE_IN_MS = 200
+"""… and so much while the assistant speaks, when a cough or a bit of echo should not stop it."""
+BARGE_IN_THRESHOLD = 0.15
+"""While the assistant speaks, the threshold for the beginning of speech is so much higher, for what is left of its echo …"""
+HIGHEST_THRESHOLD = 0.9
+"""… but never above this."""
 RELEASE = 0.15
 """Speech goes on down to so much below the threshold."""
+
+
+class Suspected(Struct, frozen=True):
+    """A first voiced frame: it may be speech."""
+
+
+class Dismissed(Struct, frozen=True):
+    """What was suspected was no speech."""
 
 
 class Started(Struct, frozen=True):
@@ -24,17 +39,27 @@ class Stopped(Struct, frozen=True):
     at_ms: int
 
 
-class Endpointer:
-    """Follows one caller. Positions are milliseconds of input audio; `begins_ms` is where the first frame starts."""
+Sign = Suspected | Dismissed | Started | Stopped
+"""What can be told of a caller. A suspicion is followed by a dismissal or by a start."""
 
-    def __init__(self, settings: ServerVad, begins_ms: int) -> None:
+
+class Endpointer:
+    """Follows one caller. Positions are milliseconds of input audio; `begins_ms` is where the first frame starts.
+
+    `guarded`: the assistant speaks, so that what sounds like voice may be its echo, and a wrong start costs more than a late one.
+    `level` knows how loud the caller is, and learns.
+    """
+
+    def __init__(self, settings: ServerVad, begins_ms: int, level: CallerLevel | None = None) -> None:
         self._settings = settings
+        self._level = level or CallerLevel()
         self._position_ms = begins_ms
         self._speaking = False
+        self._run: list[float] = []
         self._onset_ms: int | None = None
-        self._voiced = 0
         self._unvoiced = 0
         self._last_voice_ms = begins_ms
+        self.guarded = False
 
     @property
     def is_idle(self) -> bool:
@@ -46,33 +71,60 @@ class Endpointer:
         """How far the input audio has been judged."""
         return self._position_ms
 
-    def frame(self, probability: float) -> Started | Stopped | None:
-        """Judge the next frame."""
-        start_ms = self._position_ms
+    def frame(self, probability: float, power: float = 1.0) -> Sign | None:
+        """Judge the next frame, by its probability of voice and its power (the mean of squared samples within ±1)."""
         self._position_ms += FRAME_MS
         if self._speaking:
-            return self._while_speaking(probability)
-        return self._while_silent(probability, start_ms)
+            return self._while_speaking(probability, power)
+        if self._is_voice(probability):
+            return self._voice(power)
+        return self._no_voice()
 
-    def _while_silent(self, probability: float, start_ms: int) -> Started | None:
-        if probability < self._settings.threshold:
-            self._unvoiced += 1
-            if self._unvoiced > 1:
-                self._onset_ms = None
-            return None
-        if self._onset_ms is None:
-            self._onset_ms, self._voiced = start_ms, 0
-        self._voiced += 1
+    def _voice(self, power: float) -> Suspected | Started | None:
         self._unvoiced = 0
-        if self._voiced < CONFIRMING_FRAMES:
+        self._run = [*self._run[1 - _FRAMES_OF_A_BARGE_IN :], power]
+        if self._onset_ms is None:
+            if not self._is_loud(power):
+                return None
+            self._onset_ms = self._position_ms - min(len(self._run), _SOFT_FRAMES) * FRAME_MS
+            return Suspected()
+        if not self._is_confirmed(self._onset_ms):
             return None
         onset, self._onset_ms = self._onset_ms, None
+        self._run = []
         self._speaking = True
         self._last_voice_ms = self._position_ms
         return Started(onset)
 
-    def _while_speaking(self, probability: float) -> Stopped | None:
+    def _is_confirmed(self, onset_ms: int) -> bool:
+        if not self.guarded:
+            return len(self._run) * FRAME_MS >= CONFIRMING_MS
+        lasts = len(self._run) * FRAME_MS >= BARGE_IN_MS and self._position_ms - onset_ms >= BARGE_IN_MS
+        return lasts and self._is_loud(sum(self._run) / len(self._run))
+
+    def _no_voice(self) -> Dismissed | None:
+        self._unvoiced += 1
+        if self._unvoiced == 1:
+            return None
+        self._run = []
+        if self._onset_ms is None:
+            return None
+        self._onset_ms = None
+        return Dismissed()
+
+    def _is_voice(self, probability: float) -> bool:
+        threshold = self._settings.threshold
+        if self.guarded:
+            threshold = max(threshold, min(threshold + BARGE_IN_THRESHOLD, HIGHEST_THRESHOLD))
+        return probability >= threshold
+
+    def _is_loud(self, power: float) -> bool:
+        return not self.guarded or self._level.may_be_caller(power)
+
+    def _while_speaking(self, probability: float, power: float) -> Stopped | None:
         if probability >= max(self._settings.threshold - RELEASE, 0.01):
+            if not self.guarded:
+                self._level.learn(power)
             self._last_voice_ms = self._position_ms
             return None
         if self._position_ms - self._last_voice_ms < self._settings.silence_duration_ms:
@@ -80,3 +132,8 @@ class Endpointer:
         self._speaking = False
         self._unvoiced = 0
         return Stopped(self._position_ms)
+
+
+_FRAMES_OF_A_BARGE_IN = -(-BARGE_IN_MS // FRAME_MS)
+_SOFT_FRAMES = 4
+"""Speech may begin softly: so many voiced frames up to the first loud one belong to it."""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
-from mistral_voice.gateway.vad.endpointer import FRAME_MS, Endpointer, Started, Stopped
+from mistral_voice.gateway.vad.endpointer import FRAME_MS, Endpointer, Sign
 from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.gateway.vad.level import CallerLevel
 
 if TYPE_CHECKING:
     from mistral_voice.gateway.vad.framing import Framer
@@ -18,7 +19,7 @@ FORGET_AFTER_FRAMES = 100
 SURELY_SILENT = 0.1
 """A probability of voice below this counts as silence."""
 
-Heard = Callable[[Started | Stopped | None, int], None]
+Heard = Callable[[Sign | None, int], None]
 """Told after each frame: what it made of the caller, and how far the input audio has been judged, in milliseconds."""
 
 
@@ -26,18 +27,25 @@ class VadStream:
     """Takes audio of one format and tells `heard` when the caller begins and ends to speak. Audio waits until the model is loaded."""
 
     def __init__(
-        self, engine: VadEngine, settings: ServerVad, begins_ms: int, heard: Heard, audio_format: AudioFormat = AudioFormat.PCM
+        self,
+        engine: VadEngine,
+        settings: ServerVad,
+        begins_ms: int,
+        heard: Heard,
+        audio_format: AudioFormat = AudioFormat.PCM,
+        level: CallerLevel | None = None,
     ) -> None:
         self._format = audio_format
         self._engine = engine
         self._heard = heard
-        self._endpointer = Endpointer(settings, begins_ms)
+        self._endpointer = Endpointer(settings, begins_ms, level)
         self._audio: list[bytes] = []
         self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
         self._uncut_bytes = 0
         self._framer: Framer | None = None
         self._frames: deque[Floats | None] = deque()
         self._silent_frames = 0
+        self._power = 0.0
         self._in_flight = False
         self._closed = False
         self._state: SileroState | None = None
@@ -67,6 +75,10 @@ class VadStream:
         elif not self._in_flight:
             self._advance()
 
+    def guard(self, guarded: bool) -> None:
+        """The assistant speaks from now on, or no longer."""
+        self._endpointer.guarded = guarded
+
     def close(self) -> None:
         """Nothing more is wanted of this stream."""
         self._closed = True
@@ -77,7 +89,9 @@ class VadStream:
         if not self._find_voice():
             return None
         self._in_flight = True
-        return self._frames.popleft()
+        frame = self._frames.popleft()
+        self._power = 0.0 if frame is None else float(frame.dot(frame)) / len(frame)
+        return frame
 
     def judged(self, probability: float) -> None:
         """The model has judged the frame that was taken."""
@@ -85,7 +99,7 @@ class VadStream:
         if self._closed:
             return
         self._silent_frames = 0 if probability > SURELY_SILENT else self._silent_frames + 1
-        self._tell(probability)
+        self._tell(probability, self._power)
         self._advance()
 
     def _advance(self) -> None:
@@ -98,7 +112,7 @@ class VadStream:
         while self._frames and self._frames[0] is None and not self._closed:
             self._frames.popleft()
             self._silent_frames += 1
-            self._tell(0.0)
+            self._tell(0.0, 0.0)
         return bool(self._frames) and not self._closed
 
     def _cut_frames(self) -> None:
@@ -112,9 +126,9 @@ class VadStream:
         self._audio.clear()
         self._uncut_bytes %= self._frame_bytes
 
-    def _tell(self, probability: float) -> None:
+    def _tell(self, probability: float, power: float) -> None:
         if self._silent_frames >= FORGET_AFTER_FRAMES:
             self._state = None
             self._silent_frames = 0
-        event = self._endpointer.frame(probability)
+        event = self._endpointer.frame(probability, power)
         self._heard(event, self._endpointer.position_ms)

@@ -19,10 +19,11 @@ from mistral_voice.gateway.session.config import (
 )
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, Message, Part, PartKind, Role
+from mistral_voice.gateway.session.playout import LEAD_MS
 from mistral_voice.mistral.stream.chat_request import ChatTool, OneTool
 from mistral_voice.mistral.stream.errors import FaultKind
 from mistral_voice.mistral.stream.turn_events import TurnSign
-from tests.support.session import MS, Desk, a_policy
+from tests.support.session import AT_ONCE_MS, MS, Desk, a_policy
 
 _FAULT = Fault(FaultKind.UNAVAILABLE, "It broke.")
 TOOL = ChatTool("f", "", msgspec.Raw(b"{}"))
@@ -36,10 +37,12 @@ class Conversations(RuleBasedStateMachine):
     @initialize(
         manual=st.booleans(),
         duration_ms=st.sampled_from([60_000, 60_000, 5_000]),
+        lead_ms=st.sampled_from([AT_ONCE_MS, LEAD_MS]),
+        resumes=st.sampled_from([True, True, False]),
         kind=st.sampled_from([*[SessionType.REALTIME] * 3, SessionType.TRANSCRIPTION]),
     )
-    def begin(self, manual: bool, duration_ms: int, kind: SessionType) -> None:
-        policy = a_policy(manual_turns_only=manual, max_duration_ms=duration_ms)
+    def begin(self, manual: bool, duration_ms: int, lead_ms: float, resumes: bool, kind: SessionType) -> None:
+        policy = a_policy(manual_turns_only=manual, max_duration_ms=duration_ms, lead_ms=lead_ms, resume_after_false_interruption=resumes)
         self.desk = Desk(policy, SessionPatch(type=kind))
 
     def _turns(self) -> list[str]:
@@ -137,6 +140,25 @@ class Conversations(RuleBasedStateMachine):
     def client_changes_settings(self, patch: SessionPatch) -> None:
         self.desk.give(inputs.UpdateSession(patch))
 
+    @rule(stale=st.booleans())
+    def voice_is_suspected(self, stale: bool) -> None:
+        self.desk.give(inputs.VoiceSuspected(self._epoch() - stale))
+
+    @rule(stale=st.booleans())
+    def voice_is_dismissed(self, stale: bool) -> None:
+        self.desk.give(inputs.VoiceDismissed(self._epoch() - stale))
+
+    @rule(words=st.sampled_from(["", "Mhm.", "Here is a sentence, not a short one.", "Stop!"]))
+    def a_reply_is_interrupted(self, words: str) -> None:
+        """For nothing, or not."""
+        desk = self.desk
+        for _ in range(3):
+            self._the_next_thing_goes_well(1)
+        desk.give(inputs.AppendAudio(MS * 900), inputs.VoiceSuspected(self._epoch()), inputs.VoiceStarted(0, self._epoch()))
+        desk.give(inputs.VoiceStopped(900, self._epoch()))
+        for turn in desk.all(commands.FinishTurn)[-1:]:
+            desk.give(inputs.TranscriptDone(turn.item_id, words))
+
     @rule(at_ms=st.integers(0, 5000), stale=st.booleans())
     def voice_starts(self, at_ms: int, stale: bool) -> None:
         self.desk.give(inputs.VoiceStarted(at_ms, self._epoch() - stale))
@@ -183,6 +205,7 @@ class Conversations(RuleBasedStateMachine):
         response_id = data.draw(st.sampled_from(self._responses()))
         choices: list[Any] = [
             inputs.SpeechAudio(response_id, segment, MS * 100),
+            inputs.SpeechAudio(response_id, segment, MS * 3000),
             inputs.SpeechFinished(response_id, segment, 3),
             inputs.SpeechFinished(response_id, segment, 3),
             inputs.SpeechFailed(response_id, _FAULT),

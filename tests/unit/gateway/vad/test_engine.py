@@ -10,7 +10,7 @@ import soxr
 from mistral_voice.gateway.audio import g711
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
-from mistral_voice.gateway.vad.endpointer import Started, Stopped
+from mistral_voice.gateway.vad.endpointer import Sign, Started, Stopped
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.gateway.vad.framing import Framer
 from mistral_voice.gateway.vad.silero import FRAME_SAMPLES, Silero, SileroState
@@ -36,9 +36,9 @@ class Caller:
         self.judged_ms = 0
         self.stream = VadStream(engine, settings or ServerVad(), 0, self._heard)
 
-    def _heard(self, event: Started | Stopped | None, position_ms: int) -> None:
+    def _heard(self, event: Sign | None, position_ms: int) -> None:
         self.judged_ms = position_ms
-        if event is not None:
+        if isinstance(event, Started | Stopped):
             self.events.append(event)
 
     async def is_judged_to(self, milliseconds: int) -> None:
