@@ -1,11 +1,15 @@
 """Speech as Mistral gives it (float32, 24 kHz) into audio as a client plays it."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from mistral_voice.gateway.audio import g711
 from mistral_voice.gateway.session.audio_format import AudioFormat
+
+if TYPE_CHECKING:
+    import soxr
 
 SPEECH_RATE_HZ = 24_000
 """Sample rate of Mistral's speech."""
@@ -24,9 +28,7 @@ class Playable:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._rest = b""
-        self._resampler: soxr.ResampleStream | None = None
-        if audio_format.sample_rate_hz != SPEECH_RATE_HZ:
-            self._resampler = soxr.ResampleStream(SPEECH_RATE_HZ, audio_format.sample_rate_hz, 1, dtype="float32", quality="HQ")
+        self._resampler = _resampler(audio_format.sample_rate_hz) if audio_format.sample_rate_hz != SPEECH_RATE_HZ else None
 
     @property
     def holds_back(self) -> bool:
@@ -57,6 +59,12 @@ class Playable:
     def _written(self, samples: Floats) -> bytes:
         whole = (samples * _FULL_SCALE).astype("<i2")
         return whole.tobytes() if self._format is AudioFormat.PCM else g711.encoded(whole.astype(np.int16, copy=False), self._format)
+
+
+def _resampler(rate_hz: int) -> "soxr.ResampleStream":
+    import soxr  # only a telephone needs it
+
+    return soxr.ResampleStream(SPEECH_RATE_HZ, rate_hz, 1, dtype="float32", quality="HQ")
 
 
 def _within_full_scale(samples: Floats) -> Floats:

@@ -32,6 +32,8 @@ _NEXT_WORD = re.compile(r"\s+[^\W\d_]+(?=\s)")
 _SPACE = re.compile(r"\s")
 _OPEN_LINK = re.compile(r"\[[^\]\n]{0,300}$|\]\([^)\s]{0,2000}$")
 _LOOK_AHEAD = 80
+_LOOK_BACK = 40
+"""An end that is not yet to be recognised, for what follows it has not come, is no longer than this."""
 _SHORT_WORD = 3
 """A word up to this length with a full stop is an abbreviation if a digit or a small letter follows: that has to be waited for."""
 
@@ -42,6 +44,7 @@ class ClauseSplitter:
     def __init__(self) -> None:
         self._text = ""
         self._first = True
+        self._searched = 0
 
     def push(self, text: str) -> list[str]:
         """Take more text; return the pieces that are complete now."""
@@ -50,7 +53,7 @@ class ClauseSplitter:
         while (end := self._end_of_piece()) is not None:
             pieces.append(self._text[:end])
             self._text = self._text[end:]
-            self._first = False
+            self._first, self._searched = False, 0
         return pieces
 
     def finish(self) -> list[str]:
@@ -61,11 +64,14 @@ class ClauseSplitter:
     def _end_of_piece(self) -> int | None:
         pattern, least = (_CLAUSE_END, FIRST_CLAUSE_CHARACTERS) if self._first else (_SENTENCE_END, 1)
         longest = LONGEST_FIRST_CHARACTERS if self._first else LONGEST_CHARACTERS
-        for match in pattern.finditer(self._text, 0, longest + _LOOK_AHEAD):
+        for match in pattern.finditer(self._text, self._searched, longest + _LOOK_AHEAD):
             if match.end() > longest:
                 break
             if _length(self._text[: match.end()]) >= least and _ends(self._text, match):
                 return match.end()
+            if _NEXT.match(self._text, match.end()):
+                self._searched = match.end()
+        self._searched = max(self._searched, len(self._text) - _LOOK_BACK)
         return _forced_end(self._text, longest) if len(self._text) > longest else None
 
 
