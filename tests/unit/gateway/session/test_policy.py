@@ -5,12 +5,16 @@ import pytest
 from mistral_voice.contract.gateway_config import GatewayConfig, Integration, Limits, Policy, SessionDefaults, Upstream
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.config import (
+    Eagerness,
+    SemanticVad,
     ServerVad,
     SessionConfig,
     SessionPatch,
     Transcription,
     TranscriptionPatch,
+    TurnDetectionKind,
     TurnDetectionPatch,
+    merge,
 )
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import DEFAULT_INSTRUCTIONS, policy_of
@@ -90,13 +94,36 @@ def test_a_refused_update_changes_nothing_and_names_its_field(patch: SessionPatc
     assert desk.last(events.SessionUpdated).session.config == a_policy().defaults()
 
 
-def test_push_to_talk_is_the_limit() -> None:
+@pytest.mark.parametrize("kind", list(TurnDetectionKind))
+def test_push_to_talk_is_the_limit(kind: TurnDetectionKind) -> None:
     desk = Desk(a_policy(manual_turns_only=True))
     assert desk.last(commands.Detect).settings is None
-    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch())))
+    desk.give(inputs.UpdateSession(SessionPatch(instructions="Never.", turn_detection=TurnDetectionPatch(kind=kind))))
     assert desk.last(events.ErrorOccurred).code == "turn_detection_not_allowed"
+    assert not desk.all(events.SessionUpdated)
     desk.give(inputs.UpdateSession(SessionPatch(turn_detection=None)))
     assert desk.last(events.SessionUpdated).session.config.turn_detection is None
+
+
+def test_under_voice_activity_a_client_may_choose_any_kind() -> None:
+    desk = Desk()
+    for kind, settings in ((TurnDetectionKind.SEMANTIC_VAD, SemanticVad()), (TurnDetectionKind.SERVER_VAD, ServerVad())):
+        desk.give(inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(kind=kind))))
+        assert desk.last(events.SessionUpdated).session.config.turn_detection == settings
+    desk.give(inputs.UpdateSession(SessionPatch(turn_detection=None)))
+    assert desk.last(events.SessionUpdated).session.config.turn_detection is None
+
+
+def test_a_kind_keeps_what_both_know_and_forgets_the_rest() -> None:
+    semantic = TurnDetectionPatch(kind=TurnDetectionKind.SEMANTIC_VAD, threshold=0.9)
+    config = config_after(
+        SessionPatch(turn_detection=TurnDetectionPatch(create_response=False, threshold=0.7)),
+        SessionPatch(turn_detection=semantic),
+        SessionPatch(turn_detection=TurnDetectionPatch(eagerness=Eagerness.LOW)),
+    )
+    assert config.turn_detection == SemanticVad(Eagerness.LOW, create_response=False)
+    back = merge(config, SessionPatch(turn_detection=TurnDetectionPatch(kind=TurnDetectionKind.SERVER_VAD)), a_policy().defaults())
+    assert back.turn_detection == ServerVad(create_response=False)
 
 
 def test_the_voice_is_fixed_after_the_first_audio() -> None:
