@@ -33,10 +33,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients", choices=["core", "all"], default="core", help="which clients to test")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "clients(*libraries): the test is about these clients alone")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "library" in metafunc.fixturenames:
-        libraries = ALL if metafunc.config.getoption("--clients", default="core") == "all" else CORE
-        metafunc.parametrize("library", [pytest.param(library, id=library.name) for library in libraries])
+        mark = metafunc.definition.get_closest_marker("clients")
+        metafunc.parametrize("library", [pytest.param(library, id=library.name) for library in (mark.args if mark else ALL)])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of clients that are not wanted."""
+    wanted = ALL if config.getoption("--clients", default="core") == "all" else CORE
+    unwanted = [item for item in items if isinstance(item, pytest.Function) and not _is_of(item, wanted)]
+    config.hook.pytest_deselected(items=unwanted)
+    items[:] = [item for item in items if item not in unwanted]
+
+
+def _is_of(item: pytest.Function, wanted: tuple[Library, ...]) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("library", wanted[0]) in wanted
 
 
 @pytest.fixture

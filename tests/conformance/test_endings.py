@@ -57,9 +57,11 @@ async def test_the_longest_time_of_a_session_is_told_as_an_error(library: Librar
         await eventually(lambda: recorder.calls[0].close_code == 1000, "the end of the session")
 
 
-@pytest.mark.parametrize("calm", [OPENAI, AGENTS_FOR_NODE, OPENAI_AGENTS], ids=lambda library: library.name)
-async def test_the_end_of_a_drain_is_the_end_of_the_call(calm: Library, recorder: Recorder, gateway: GatewayHandle, tmp_path: Path) -> None:
-    async with calling(calm, recorder, tmp_path) as person:
+@pytest.mark.clients(OPENAI, AGENTS_FOR_NODE, OPENAI_AGENTS)
+async def test_the_end_of_a_drain_is_the_end_of_the_call(
+    library: Library, recorder: Recorder, gateway: GatewayHandle, tmp_path: Path
+) -> None:
+    async with calling(library, recorder, tmp_path) as person:
         await person.sees("connected")
         drain(gateway)
         await person.sees("closed")
@@ -67,8 +69,11 @@ async def test_the_end_of_a_drain_is_the_end_of_the_call(calm: Library, recorder
     assert len(recorder.calls) == 1
 
 
-async def test_pipecat_notices_the_end_of_a_drain_when_it_sends_again(recorder: Recorder, gateway: GatewayHandle, tmp_path: Path) -> None:
-    async with calling(PIPECAT, recorder, tmp_path) as person:
+@pytest.mark.clients(PIPECAT)
+async def test_pipecat_notices_the_end_of_a_drain_when_it_sends_again(
+    library: Library, recorder: Recorder, gateway: GatewayHandle, tmp_path: Path
+) -> None:
+    async with calling(library, recorder, tmp_path) as person:
         await person.sees("connected")
         drain(gateway)
         await eventually(lambda: recorder.call.close_code == 1001, "the end of the drain")
@@ -78,9 +83,10 @@ async def test_pipecat_notices_the_end_of_a_drain_when_it_sends_again(recorder: 
     assert len(recorder.calls) == 1
 
 
-async def test_pipecat_hears_nothing_more_after_an_error(recorder: Recorder, tmp_path: Path) -> None:
+@pytest.mark.clients(PIPECAT)
+async def test_pipecat_hears_nothing_more_after_an_error(library: Library, recorder: Recorder, tmp_path: Path) -> None:
     """But after a cancellation that came too late: which is why the gateway refuses as little as it can."""
-    async with calling(PIPECAT, recorder, tmp_path) as person:
+    async with calling(library, recorder, tmp_path) as person:
         await person.sees("connected")
         await person.do("commit")
         assert "input_audio_buffer_commit_empty" in (await person.sees("trouble"))["text"]
@@ -89,10 +95,11 @@ async def test_pipecat_hears_nothing_more_after_an_error(recorder: Recorder, tmp
     assert person.all("said") == []
 
 
+@pytest.mark.clients(LIVEKIT)
 async def test_livekit_calls_again_after_a_drain_and_brings_its_conversation(
-    recorder: Recorder, gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path
+    library: Library, recorder: Recorder, gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path
 ) -> None:
-    async with gateway_process(mistral, tmp_path / "successor") as successor, calling(LIVEKIT, recorder, tmp_path) as person:
+    async with gateway_process(mistral, tmp_path / "successor") as successor, calling(library, recorder, tmp_path) as person:
         await person.sees("connected")
         await person.write("Where is Paris?")
         await person.is_told(ANSWER)
@@ -107,12 +114,13 @@ async def test_livekit_calls_again_after_a_drain_and_brings_its_conversation(
     assert recorder.calls[0].close_code == 1001
 
 
+@pytest.mark.clients(OPENAI)
 async def test_openai_calls_again_after_a_drain_if_it_may_and_begins_an_empty_conversation(
-    recorder: Recorder, gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path
+    library: Library, recorder: Recorder, gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path
 ) -> None:
     async with (
         gateway_process(mistral, tmp_path / "successor") as successor,
-        calling(OPENAI, recorder, tmp_path, "reconnect") as person,
+        calling(library, recorder, tmp_path, "reconnect") as person,
     ):
         await person.sees("connected")
         await person.write("Where is Paris?")
@@ -130,14 +138,40 @@ async def test_openai_calls_again_after_a_drain_if_it_may_and_begins_an_empty_co
     assert [message["content"] for message in messages if message["role"] == "user"] == ["And where is Rome?"]
 
 
-async def test_openai_does_not_call_again_when_the_time_of_its_session_is_over(mistral: SimulatorHandle, tmp_path: Path) -> None:
+@pytest.mark.clients(OPENAI)
+async def test_openai_does_not_call_again_when_the_time_of_its_session_is_over(
+    library: Library, mistral: SimulatorHandle, tmp_path: Path
+) -> None:
     async with (
         gateway_process(mistral, tmp_path / "gateway", max_seconds=1) as gateway,
         recording(gateway.base_url) as recorder,
-        calling(OPENAI, recorder, tmp_path, "reconnect") as person,
+        calling(library, recorder, tmp_path, "reconnect") as person,
     ):
         assert (await person.sees("trouble"))["code"] == "session_expired"
         await person.sees("closed")
         assert await person.is_left() == 0
     assert person.all("reconnecting") == []
+    assert len(recorder.calls) == 1
+
+
+@pytest.mark.clients(LIVEKIT)
+async def test_livekit_calls_again_when_the_time_of_its_session_is_over(library: Library, mistral: SimulatorHandle, tmp_path: Path) -> None:
+    async with (
+        gateway_process(mistral, tmp_path / "gateway", max_seconds=3) as gateway,
+        recording(gateway.base_url) as recorder,
+        calling(library, recorder, tmp_path) as person,
+    ):
+        assert "maximum duration" in (await person.sees("trouble"))["text"]
+        await person.sees("reconnecting")
+    assert recorder.calls[0].close_code == 1000
+
+
+@pytest.mark.clients(LIVEKIT)
+async def test_livekit_goes_on_after_an_error(library: Library, recorder: Recorder, tmp_path: Path) -> None:
+    async with calling(library, recorder, tmp_path) as person:
+        await person.sees("connected")
+        await person.do("delete", item="none")
+        assert (await person.sees("trouble"))["recoverable"]
+        await person.write("Where is Paris?")
+        await person.is_told(ANSWER)
     assert len(recorder.calls) == 1

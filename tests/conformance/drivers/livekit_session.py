@@ -87,6 +87,8 @@ async def act(session: AgentSession[Any], agent: Agent, microphone: Microphone) 
                 await agent.update_instructions(deed["text"])
             case "blunder":
                 agent.realtime_llm_session.send_event({"type": "response.cancel"})
+            case "delete":
+                agent.realtime_llm_session.send_event({"type": "conversation.item.delete", "item_id": deed["item"]})
 
 
 async def main() -> None:
