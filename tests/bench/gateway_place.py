@@ -119,6 +119,6 @@ async def _read(process: asyncio.subprocess.Process, name: str, listening: "asyn
             listening.set_result(json.loads(line))
         elif '"level": "info"' not in line and shown < 20:
             shown += 1
-            progress(f"{name}: {line[:2000]}")
+            progress(f"{name}: {line[:400]}")
     if not listening.done():
         listening.set_exception(RuntimeError(f"The {name} did not start."))
