@@ -36,7 +36,7 @@ def main() -> int:
     )
     for error in report.errors[:5]:
         progress(f"callers: {error}")
-    at_most("gateway-soak-growth", late - early, "MB", GOAL_GROWTH_MB).print()
+    at_most("gateway-soak-growth", max(0.0, late - early), "MB", GOAL_GROWTH_MB).print()
     Line("gateway-soak-memory", late, "MB").print()
     Line("gateway-soak-calls", report.calls, "calls").print()
     Line("gateway-soak-lost", report.lost_calls, "calls", goal="0").print()
