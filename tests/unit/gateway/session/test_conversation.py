@@ -1,0 +1,27 @@
+"""The bounds of a conversation."""
+
+from mistral_voice.gateway.session.conversation import MAX_CHARACTERS, MAX_IMAGES, MAX_ITEMS, Conversation
+from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Message, Part, PartKind, Role
+
+
+def picture(name: str) -> Message:
+    return Message(name, Role.USER, (Part(PartKind.INPUT_TEXT, "Look."), Part(PartKind.INPUT_IMAGE, image_url="data:")))
+
+
+def test_the_oldest_pictures_are_forgotten_and_their_words_stay() -> None:
+    conversation = Conversation("conv")
+    for number in range(MAX_IMAGES + 2):
+        conversation.add(picture(str(number)))
+    shown = [len(item.images) for item in conversation.items if isinstance(item, Message)]
+    assert shown == [0, 0, *[1] * MAX_IMAGES]
+    assert all(item.text == "Look." for item in conversation.items if isinstance(item, Message))
+
+
+def test_the_oldest_items_leave_a_conversation_that_is_too_long() -> None:
+    conversation = Conversation("conv")
+    for number in range(MAX_ITEMS + 5):
+        conversation.add(FunctionOutput(str(number), "call", "x"))
+    assert len(conversation.items) == MAX_ITEMS
+    assert conversation.get("4") is None
+    conversation.add(FunctionCall("long", "call", "f", "x" * MAX_CHARACTERS))
+    assert [item.id for item in conversation.items] == ["long"]
