@@ -83,6 +83,7 @@ class Connection:
         self._tick_ms = 0.0
         self._idle_check: asyncio.TimerHandle | None = None
         self._last_sent = 0.0
+        self._chat_model = policy.model
         self._end: EndSession | None = None
         self._ended = asyncio.Event()
         self._hearing: Hearing
@@ -169,6 +170,7 @@ class Connection:
                 case commands.PrepareSpeech(voice=voice):
                     self._speaker.prepare(voice)
                 case commands.StartReply(response_id=response_id, request=request):
+                    self._chat_model = request.model
                     self._replier.start(response_id, request)
                 case commands.Speculate(reply_id=reply_id, request=request):
                     self._replier.start(reply_id, request)
@@ -186,7 +188,7 @@ class Connection:
                 case commands.BargedIn(outcome=outcome):
                     self._metrics.barged_in(outcome)
                 case commands.Measured(stage=stage, milliseconds=milliseconds):
-                    self._metrics.measured(stage, milliseconds / 1000)
+                    self._metrics.measured(stage, milliseconds / 1000, self._chat_model)
                 case commands.Count(happening=happening):
                     self._metrics.count(happening)
                 case EndSession():

@@ -1,14 +1,17 @@
 """What a gateway does every moment beside its sessions: it watches its own event loop, and files that change."""
 
 import asyncio
+import gc
 import logging
 import ssl
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mistral_voice.gateway.lifecycle import Lifecycle, Phase
+from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.watched_file import WatchedFile
 
@@ -49,14 +52,57 @@ class ServedCertificate:
 async def keep_house(metrics: GatewayMetrics, lifecycle: Lifecycle, certificate: ServedCertificate | None) -> None:
     """Run until cancelled."""
     loop = asyncio.get_running_loop()
+    with observed_pauses() as pauses:
+        await _keep_house(metrics, lifecycle, certificate, pauses, loop)
+
+
+async def _keep_house(
+    metrics: GatewayMetrics,
+    lifecycle: Lifecycle,
+    certificate: ServedCertificate | None,
+    pauses: "Pauses",
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     while True:
         due = loop.time() + EVERY_SECONDS
         await asyncio.sleep(EVERY_SECONDS)
         metrics.loop_lag.observe(max(0.0, loop.time() - due))
+        pauses.report(metrics)
         metrics.ready.set(lifecycle.not_ready_because() is None)
-        metrics.draining.set(lifecycle.phase in (Phase.DRAINING, Phase.REFUSING))
+        metrics.draining.set(lifecycle.is_draining)
         if certificate is not None:
             certificate.refresh()
+
+
+class Pauses:
+    """How long collections of garbage took. Noted in the middle of anything, so it only takes the time, and reports it later."""
+
+    def __init__(self) -> None:
+        self._noted: deque[tuple[int, float]] = deque(maxlen=1000)
+        self._began = 0.0
+
+    def note(self, phase: str, info: dict[str, int]) -> None:
+        """The collector begins or ends."""
+        if phase == "start":
+            self._began = time.perf_counter()
+        else:
+            self._noted.append((info["generation"], time.perf_counter() - self._began))
+
+    def report(self, metrics: GatewayMetrics) -> None:
+        """Hand over what was noted."""
+        while self._noted:
+            metrics.gc_paused(*self._noted.popleft())
+
+
+@contextmanager
+def observed_pauses() -> Iterator[Pauses]:
+    """Note the collector's pauses while the context lasts."""
+    pauses = Pauses()
+    gc.callbacks.append(pauses.note)
+    try:
+        yield pauses
+    finally:
+        gc.callbacks.remove(pauses.note)
 
 
 class Background:

@@ -82,6 +82,11 @@ class Lifecycle:
         """The live sessions."""
         return tuple(self._sessions)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the end has begun."""
+        return self.phase in (Phase.DRAINING, Phase.REFUSING)
+
     def not_ready_because(self) -> str | None:
         """Return None when ready, else what is missing. Mistral's state plays no part in it."""
         if self.phase is Phase.STARTING:

@@ -21,7 +21,7 @@ from mistral_voice.gateway.connection import Surroundings
 from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.housekeeping import Background, ServedCertificate, keep_house
 from mistral_voice.gateway.lifecycle import Lifecycle, Phase, drain_times
-from mistral_voice.gateway.metrics import GatewayMetrics
+from mistral_voice.gateway.metrics import GatewayMetrics, Models
 from mistral_voice.gateway.server import ClientPort, listening
 from mistral_voice.gateway.session.policy import policy_of
 from mistral_voice.gateway.settings import Settings, parse
@@ -81,11 +81,14 @@ class Gateway:
 async def running_gateway(settings: Settings, config: GatewayConfig, redactor: Redactor) -> AsyncIterator[Gateway]:
     """Serve while the context lasts. Raises OSError if a port, the certificate or the CA bundle can't be used."""
     registry = CollectorRegistry()
-    metrics = GatewayMetrics(registry, config.integration)
+    upstream = config.upstream
+    models = Models(config.session.model, upstream.transcription_model, upstream.speech_model)
+    metrics = GatewayMetrics(registry, config.integration, models)
     credential = Credential(Path(config.upstream.credential_file), redactor)
     tokens = ClientTokens(Path(config.client_token_directory), redactor)
     certificate = ServedCertificate(Path(config.tls_directory)) if config.tls_directory else None
     lifecycle = Lifecycle(credential.missing_because)
+    metrics.watch_sessions(lambda: lifecycle.session_count, lambda: lifecycle.is_draining)
     engine = VadEngine()
     background = Background()
     async with AsyncExitStack() as closing:

@@ -1,6 +1,11 @@
 """The gateway's metrics. All bear the constant labels namespace, integration and mode; none names a session, a caller or a key."""
 
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 from mistral_voice.contract.gateway_config import Integration
 from mistral_voice.gateway.admission import Reason
@@ -25,15 +30,46 @@ LIMITS = (
 )
 _LABELS = ("namespace", "integration", "mode")
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_PAUSE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+
+
+class Models(Struct, frozen=True):
+    """The integration's own model for each kind of request. The policy's few others are labels once they are used."""
+
+    chat: str
+    transcription: str
+    speech: str
+
+
+_Series = TypeVar("_Series", bound=MetricWrapperBase)
+
+
+class _ByLabels(Generic[_Series]):
+    """Series of one metric by their labels. The likely ones exist from the start; others are looked up once."""
+
+    def __init__(self, metric: _Series, constant: tuple[str, ...], likely: Sequence[tuple[str, ...]]) -> None:
+        self._metric = metric
+        self._constant = constant
+        self._known: dict[tuple[str, ...], _Series] = {}
+        for labels in likely:
+            self[labels]
+
+    def __getitem__(self, labels: tuple[str, ...]) -> _Series:
+        series = self._known.get(labels)
+        if series is None:
+            series = self._known[labels] = self._metric.labels(*self._constant, *labels)
+        return series
 
 
 class GatewayMetrics:
     """What a gateway counts. Every series exists from the start, so that rates and alerts have a zero to begin with."""
 
-    def __init__(self, registry: CollectorRegistry, integration: Integration) -> None:
+    def __init__(self, registry: CollectorRegistry, integration: Integration, models: Models) -> None:
         self._constant = (integration.namespace, integration.name, integration.mode)
-        self.sessions = self._gauge(registry, "sessions", "Live voice sessions.")
+        self._models = models
+        self._sessions = self._gauge(registry, "sessions", "Live voice sessions of a pod that goes on; 0 while it drains.")
+        self._sessions_draining = self._gauge(registry, "sessions_draining", "Live voice sessions of a pod that drains.")
         self.draining = self._gauge(registry, "draining", "1 while the gateway drains.")
         self.ready = self._gauge(registry, "ready", "1 while the gateway is ready.")
         ended = self._counter(registry, "sessions_ended", "Sessions that ended, by reason.", "reason")
@@ -44,15 +80,16 @@ class GatewayMetrics:
         latency = Histogram(
             f"{PREFIX}turn_latency_seconds",
             "From the committed turn to each stage of its reply.",
-            (*_LABELS, "stage"),
+            (*_LABELS, "stage", "model"),
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
-        self._latency = {stage: latency.labels(*self._constant, stage.value) for stage in Stage}
-        requests = self._counter(registry, "upstream_requests", "Requests to Mistral, by kind.", "kind")
-        self._requests = {kind: requests.labels(*self._constant, kind) for kind in UPSTREAMS}
-        errors = self._counter(registry, "upstream_errors", "Failed requests to Mistral, by kind and reason.", "kind", "reason")
-        self._errors = {(kind, fault): errors.labels(*self._constant, kind, fault.value) for kind in UPSTREAMS for fault in FaultKind}
+        self._latency = _ByLabels(latency, self._constant, [(stage.value, self._model_of_stage(stage)) for stage in Stage])
+        requests = self._counter(registry, "upstream_requests", "Requests to Mistral, by kind and model.", "kind", "model")
+        kinds = [(kind, self._model_of(kind)) for kind in UPSTREAMS]
+        self._requests = _ByLabels(requests, self._constant, kinds)
+        errors = self._counter(registry, "upstream_errors", "Failed requests, by kind, model and reason.", "kind", "model", "reason")
+        self._errors = _ByLabels(errors, self._constant, [(*kind, fault.value) for kind in kinds for fault in FaultKind])
         sockets = self._counter(registry, "speech_sockets", "Speech sockets given to replies, by source.", "source")
         self._speech_sockets = {spare: sockets.labels(*self._constant, "spare" if spare else "new") for spare in (True, False)}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
@@ -78,6 +115,23 @@ class GatewayMetrics:
         self.loop_lag = Histogram(
             f"{PREFIX}event_loop_lag_seconds", "How late the event loop woke up.", _LABELS, buckets=_LAG_BUCKETS, registry=registry
         ).labels(*self._constant)
+        pauses = Histogram(
+            f"{PREFIX}gc_pause_seconds",
+            "How long collections of garbage stopped everything, by generation.",
+            (*_LABELS, "generation"),
+            buckets=_PAUSE_BUCKETS,
+            registry=registry,
+        )
+        self._gc_pauses = [pauses.labels(*self._constant, generation) for generation in ("0", "1", "2")]
+
+    def watch_sessions(self, count: Callable[[], int], is_draining: Callable[[], bool]) -> None:
+        """Count live sessions from now on, as they are when somebody asks."""
+        self._sessions.set_function(lambda: 0 if is_draining() else count())
+        self._sessions_draining.set_function(lambda: count() if is_draining() else 0)
+
+    def gc_paused(self, generation: int, seconds: float) -> None:
+        """Observe a collection of garbage."""
+        self._gc_pauses[generation].observe(seconds)
 
     def session_ended(self, reason: EndReason) -> None:
         """Count a session's end."""
@@ -87,9 +141,9 @@ class GatewayMetrics:
         """Count a connection that was not let in."""
         self._refused[reason].inc()
 
-    def measured(self, stage: Stage, seconds: float) -> None:
-        """Observe the latency of a turn's stage."""
-        self._latency[stage].observe(seconds)
+    def measured(self, stage: Stage, seconds: float, chat_model: str) -> None:
+        """Observe the latency of a turn's stage, in a session whose replies this model writes."""
+        self._latency[stage.value, self._model_of_stage(stage, chat_model)].observe(seconds)
 
     def count(self, happening: Happening) -> None:
         """Count something that happened in a session."""
@@ -112,17 +166,24 @@ class GatewayMetrics:
         """Count a limit that was hit, one of LIMITS."""
         self._limits[limit].inc()
 
-    def requested(self, kind: str) -> None:
-        """Count a request to Mistral."""
-        self._requests[kind].inc()
+    def requested(self, kind: str, model: str = "") -> None:
+        """Count a request to Mistral; no model: the one that the integration has for this kind."""
+        self._requests[kind, model or self._model_of(kind)].inc()
 
-    def failed(self, kind: str, error: StreamError) -> None:
+    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
         """Count a failed request to Mistral."""
-        self._errors[kind, error.kind].inc()
+        self._errors[kind, model or self._model_of(kind), error.kind.value].inc()
 
     def speech_socket(self, *, spare: bool) -> None:
         """Count a speech socket that a reply got: a spare that stood open, or a new one."""
         self._speech_sockets[spare].inc()
+
+    def _model_of(self, kind: str) -> str:
+        return {"chat": self._models.chat, "transcription": self._models.transcription, "speech": self._models.speech}[kind]
+
+    def _model_of_stage(self, stage: Stage, chat_model: str = "") -> str:
+        kind = {Stage.TRANSCRIPT: "transcription", Stage.FIRST_AUDIO: "speech"}.get(stage, "chat")
+        return chat_model if kind == "chat" and chat_model else self._model_of(kind)
 
     def _gauge(self, registry: CollectorRegistry, name: str, help_text: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", help_text, _LABELS, registry=registry).labels(*self._constant)

@@ -94,14 +94,12 @@ class ClientPort:
         )
         connection = Connection(socket, self._surroundings, policy)
         self._lifecycle.add(connection)
-        self._metrics.sessions.inc()
         reason = EndReason.ERROR
         try:
             await socket.prepare(request)
             reason = await connection.run(wishes_of(request), request.transport)
         finally:
             self._lifecycle.remove(connection)
-            self._metrics.sessions.dec()
             self._metrics.session_ended(reason)
         return socket
 

@@ -140,12 +140,14 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
     async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.6"], drain_seconds=2) as gateway:
         assert gateway.process is not None
         async with gateway.connect() as idle, gateway.connect() as busy:
+            assert (await gateway.metric("sessions"), await gateway.metric("sessions_draining")) == (2, 0)
             gateway.process.send_signal(signal.SIGTERM)
 
             async def it_is_unready() -> bool:
                 return (await gateway.get("/readyz", metrics=True)) == (503, "The gateway is draining.\n")
 
             await eventually(it_is_unready, "readiness to go")
+            assert (await gateway.metric("sessions"), await gateway.metric("sessions_draining")) == (0, 2)
             async with gateway.connect() as late:
                 await late.send("response.create", response={"output_modalities": ["text"]})
                 await late.until("response.done")

@@ -35,7 +35,7 @@ class Replier:
 
     async def _write(self, response_id: str, request: ChatRequest) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            self._observer.requested("chat")
+            self._observer.requested("chat", request.model)
             began = False
             try:
                 async with aclosing(stream_chat(self._client, request)) as answer:
@@ -43,7 +43,7 @@ class Replier:
                         began = True
                         self._emit(_input_of(response_id, piece))
             except StreamError as error:
-                self._observer.failed("chat", error)
+                self._observer.failed("chat", error, request.model)
                 if began or attempt == ATTEMPTS or not error.is_transient:
                     self._emit(ReplyFailed(response_id, fault_of(error)))
                     return

@@ -17,10 +17,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 class UpstreamObserver(Protocol):
     """Counts requests to Mistral and their errors, by `chat`, `transcription` or `speech`."""
 
-    def requested(self, kind: str) -> None:
-        """A request was made."""
+    def requested(self, kind: str, model: str = "") -> None:
+        """A request was made. No model: the integration's own."""
 
-    def failed(self, kind: str, error: StreamError) -> None:
+    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
         """A request failed."""
 
     def speech_socket(self, *, spare: bool) -> None:

@@ -35,10 +35,10 @@ class Pod:
         self.failures: list[StreamError] = []
         self.sockets: SpeechSockets
 
-    def requested(self, kind: str) -> None:
+    def requested(self, kind: str, model: str = "") -> None:
         assert kind == "speech"
 
-    def failed(self, kind: str, error: StreamError) -> None:
+    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
         self.failures.append(error)
 
     def speech_socket(self, *, spare: bool) -> None:

@@ -1,0 +1,53 @@
+"""What a gateway tells of itself."""
+
+import gc
+from pathlib import Path
+
+from mistral_voice.contract.gateway_config import Policy
+from tests.support.gateway import GatewayHandle, running_gateway
+from tests.support.simulator import SimulatorHandle
+from tests.support.speech import silence, speech
+from tests.support.waiting import eventually
+
+
+async def test_requests_and_stages_are_told_by_model(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    async with running_gateway(mistral, tmp_path, policy=Policy(allowed_models=("mistral-small-latest",))) as gateway:
+        async with gateway.connect() as client:
+            await client.say(speech("What is the capital of France?") + silence(1200))
+            await client.until("response.done")
+        async with gateway.connect(model="mistral-small-latest") as client:
+            await client.send("response.create")
+            await client.until("response.done")
+        for kind, model in (
+            ("chat", "mistral-medium-latest"),
+            ("chat", "mistral-small-latest"),
+            ("transcription", "voxtral-mini-transcribe-realtime-latest"),
+        ):
+            assert await gateway.metric("upstream_requests_total", kind=kind, model=model, mode="byok") == 1
+        assert await gateway.metric("upstream_requests_total", kind="speech", model="voxtral-mini-tts-latest") >= 2
+        for stage, model, times in (
+            ("transcript", "voxtral-mini-transcribe-realtime-latest", 1),
+            ("first_token", "mistral-medium-latest", 1),
+            ("first_token", "mistral-small-latest", 1),
+            ("first_audio", "voxtral-mini-tts-latest", 2),
+            ("total", "mistral-medium-latest", 1),
+        ):
+            assert await gateway.metric("turn_latency_seconds_count", stage=stage, model=model) == times
+
+
+async def test_failed_requests_are_told_by_model(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    await mistral.add_fault("status", endpoint="chat", status=429, times=1)
+    async with gateway.connect() as client:
+        await client.send("response.create")
+        await client.until("response.done")
+    assert await gateway.metric("upstream_errors_total", kind="chat", model="mistral-medium-latest", reason="rate_limited") == 1
+
+
+async def test_collections_of_garbage_are_timed(gateway: GatewayHandle) -> None:
+    before = await gateway.metric("gc_pause_seconds_count", generation="2")
+    gc.collect()
+
+    async def it_is_told() -> bool:
+        return await gateway.metric("gc_pause_seconds_count", generation="2") > before
+
+    await eventually(it_is_told, "the collection")
