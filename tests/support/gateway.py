@@ -69,7 +69,7 @@ def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> Gat
     """Return a configuration.
 
     Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, max_message_bytes, node_grace_seconds,
-    policy, ca_bundle_file, tls_directory.
+    policy, ca_bundle_file, tls_directory, tracing_endpoint.
     """
     return GatewayConfig(
         integration=Integration("shop", "hello", "byok"),
@@ -89,6 +89,7 @@ def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> Gat
         client_token_directory=str(files.tokens),
         policy=changes.get("policy", Policy()),
         tls_directory=changes.get("tls_directory"),
+        tracing_endpoint=changes.get("tracing_endpoint"),
     )
 
 

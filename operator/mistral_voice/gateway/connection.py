@@ -27,6 +27,8 @@ from mistral_voice.gateway.session.events import ErrorOccurred
 from mistral_voice.gateway.session.inputs import ClientIdle, Drain, Input, Tick
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.gateway.session_trace import SessionTrace
+from mistral_voice.gateway.tracing import Tracer
 from mistral_voice.gateway.upstream.replier import Replier
 from mistral_voice.gateway.upstream.speaker import Speaker
 from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
@@ -52,6 +54,7 @@ class Surroundings:
     speech: SpeechSockets
     metrics: GatewayMetrics
     limits: ClientLimits
+    tracer: Tracer | None = None
 
 
 class Connection:
@@ -84,6 +87,7 @@ class Connection:
         self._idle_check: asyncio.TimerHandle | None = None
         self._last_sent = 0.0
         self._chat_model = policy.model
+        self._trace = None if surroundings.tracer is None else SessionTrace(surroundings.tracer, policy.model)
         self._end: EndSession | None = None
         self._ended = asyncio.Event()
         self._hearing: Hearing
@@ -119,6 +123,8 @@ class Connection:
                     timer.cancel()
             self._hearing.close()
         end = self._end or EndSession(WSCloseCode.GOING_AWAY, EndReason.ERROR, "")
+        if self._trace is not None:
+            self._trace.end(end.reason)
         await self._close(end, transport)
         _log.info("A session ended.", extra=fields(session=self.session_id, reason=end.reason.value))
         return end.reason
@@ -137,7 +143,10 @@ class Connection:
         self._handling = True
         try:
             while self._inbox and self._end is None:
-                self._act_on(self._session.handle(self._inbox.popleft(), _now_ms()))
+                event = self._inbox.popleft()
+                if self._trace is not None:
+                    self._trace.took(event)
+                self._act_on(self._session.handle(event, _now_ms()))
         finally:
             self._handling = False
         self._set_tick()
@@ -152,6 +161,8 @@ class Connection:
 
     def _act_on(self, outputs: list[Output]) -> None:
         for output in outputs:
+            if self._trace is not None:
+                self._trace.made(output)
             match output:
                 case commands.Hear(audio=audio):
                     self._hearing.hear(audio)

@@ -25,6 +25,7 @@ from mistral_voice.gateway.metrics import GatewayMetrics, Models
 from mistral_voice.gateway.server import ClientPort, listening
 from mistral_voice.gateway.session.policy import policy_of
 from mistral_voice.gateway.settings import Settings, parse
+from mistral_voice.gateway.tracing import tracing
 from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient, open_http
@@ -100,7 +101,9 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         secrets = ClientSecrets(tokens, config.integration)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
         limits = structs.replace(settings.client_limits, message_bytes=config.limits.max_message_bytes)
-        clients = ClientPort(door, secrets, lifecycle, Surroundings(client, engine, speech, metrics, limits), config.limits.max_sessions)
+        tracer = await closing.enter_async_context(tracing(config.tracing_endpoint, config.integration))
+        surroundings = Surroundings(client, engine, speech, metrics, limits, tracer)
+        clients = ClientPort(door, secrets, lifecycle, surroundings, config.limits.max_sessions)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,
