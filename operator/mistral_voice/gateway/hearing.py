@@ -12,7 +12,7 @@ from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.gateway.vad.level import CallerLevel
 from mistral_voice.gateway.vad.stream import Heard, VadStream
 
-KEPT_MS = 1000
+KEPT_MS = 600
 """Judged audio that is kept beyond the prefix padding, for turns that begin in it."""
 REWIND_MS = 10_000
 """… and while Mistral decides where a turn ends: what comes after that may be the next."""
