@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mistral_voice.gateway.vad.silero import Silero
+    from mistral_voice.gateway.vad.silero import Floats, Silero, SileroState
     from mistral_voice.gateway.vad.stream import VadStream
 
 TICK_SECONDS = 0.008
@@ -66,18 +66,28 @@ class VadEngine:
     async def _judge(self, loop: asyncio.AbstractEventLoop) -> None:
         streams = list(self._waiting)
         self._waiting.clear()
-        for first in range(0, len(streams), LARGEST_BATCH):
-            await self._judge_batch(loop, streams[first : first + LARGEST_BATCH])
-
-    async def _judge_batch(self, loop: asyncio.AbstractEventLoop, streams: "list[VadStream]") -> None:
-        batch = [(stream, frame) for stream in streams if (frame := stream.take()) is not None]
+        taken = [(stream, frames) for stream in streams if (frames := stream.take())]
         model = self._model
-        if model is None or not batch:
+        if model is None or not taken:
             return
-        frames, states = [frame for _, frame in batch], [stream.state for stream, _ in batch]
-        probabilities = await loop.run_in_executor(self._worker, model.probabilities, frames, states)
-        for (stream, _), probability in zip(batch, probabilities, strict=True):
-            stream.judged(probability)
+        callers = [(frames, stream.state) for stream, frames in taken]
+        # All that waits goes over at once: a busy machine may take longer to change threads than the model needs.
+        found = await loop.run_in_executor(self._worker, _judged, model, callers)
+        for (stream, _), probabilities in zip(taken, found, strict=True):
+            stream.judged(probabilities)
+
+
+def _judged(model: "Silero", callers: "list[tuple[list[Floats], SileroState]]") -> list[list[float]]:
+    """Return the probabilities of voice in each caller's frames, which follow upon each other."""
+    found: list[list[float]] = [[] for _ in callers]
+    for place in range(max(len(frames) for frames, _ in callers)):
+        there = [number for number, (frames, _) in enumerate(callers) if place < len(frames)]
+        for first in range(0, len(there), LARGEST_BATCH):
+            batch = there[first : first + LARGEST_BATCH]
+            judged = model.probabilities([callers[number][0][place] for number in batch], [callers[number][1] for number in batch])
+            for number, probability in zip(batch, judged, strict=True):
+                found[number].append(probability)
+    return found
 
 
 def _load() -> "Silero":

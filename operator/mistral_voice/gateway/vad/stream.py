@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORGET_AFTER_FRAMES = 100
 """After some three seconds of silence the model begins anew: its memory drifts."""
+MOST_TAKEN = 8
+"""Frames of one caller that are judged at once, if so many wait."""
 SURELY_SILENT = 0.1
 """A probability of voice below this counts as silence."""
 
@@ -45,7 +47,7 @@ class VadStream:
         self._framer: Framer | None = None
         self._frames: deque[Floats | None] = deque()
         self._silent_frames = 0
-        self._power = 0.0
+        self._taken: list[Floats] = []
         self._in_flight = False
         self._closed = False
         self._state: SileroState | None = None
@@ -84,22 +86,24 @@ class VadStream:
         self._closed = True
         self._engine.forget(self)
 
-    def take(self) -> "Floats | None":
-        """Return the frame that the model is to judge next, if there is one."""
-        if not self._find_voice():
-            return None
-        self._in_flight = True
-        frame = self._frames.popleft()
-        self._power = 0.0 if frame is None else float(frame.dot(frame)) / len(frame)
-        return frame
+    def take(self) -> "list[Floats]":
+        """Return the frames that the model is to judge next: those that wait, up to the next silent one."""
+        self._taken = []
+        if self._find_voice():
+            while self._frames and len(self._taken) < MOST_TAKEN and (frame := self._frames[0]) is not None:
+                self._taken.append(frame)
+                self._frames.popleft()
+        self._in_flight = bool(self._taken)
+        return self._taken
 
-    def judged(self, probability: float) -> None:
-        """The model has judged the frame that was taken."""
+    def judged(self, probabilities: list[float]) -> None:
+        """The model has judged the frames that were taken."""
         self._in_flight = False
-        if self._closed:
-            return
-        self._silent_frames = 0 if probability > SURELY_SILENT else self._silent_frames + 1
-        self._tell(probability, self._power)
+        for frame, probability in zip(self._taken, probabilities, strict=True):
+            if self._closed:
+                return
+            self._silent_frames = 0 if probability > SURELY_SILENT else self._silent_frames + 1
+            self._tell(probability, float(frame.dot(frame)) / len(frame))
         self._advance()
 
     def _advance(self) -> None:
