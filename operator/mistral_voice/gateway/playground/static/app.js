@@ -63,7 +63,7 @@ function onPiece(pcm, level) {
 // What was not heard leaves the conversation.
 function truncate(item, playedMs) {
   if (item === null || item !== received.item) return;
-  if (playedMs < received.bytes / 48 - 100) {
+  if (playedMs < received.bytes / 48) {
     connection.send("conversation.item.truncate", { item_id: item, content_index: 0, audio_end_ms: playedMs });
   }
   received = { item: null, bytes: 0 };
