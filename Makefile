@@ -43,9 +43,9 @@ lint: venv ## formatting, lint, types and import directions
 unit: venv ## tests that need nothing but Python
 	$(BIN)/pytest tests/unit tests/fuzz
 
-conformance-core: venv ## tests with the clients of `openai` and `@openai/agents-realtime`
+conformance-core: venv ## a spoken dialogue, and tests with the clients of `openai` and `@openai/agents-realtime`
 	$(BIN)/python -m tests.conformance
-	$(BIN)/pytest tests/conformance
+	$(BIN)/pytest tests/conformance tests/conversation
 
 conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agents`
 	$(BIN)/python -m tests.conformance --all
