@@ -111,7 +111,7 @@ async def test_what_stops_the_assistant_and_what_does_not(
         for outcome in found[case.name]:
             assert (outcome.stopped and not outcome.went_on) is case.stops, f"{case.name}: {found[case.name]}"
     unnoticed = [outcome for name in ("cough", "television", "echo") for outcome in found[name] if not outcome.stopped]
-    assert len(unnoticed) >= 15, "what is no word should rarely stop the assistant even for a moment"
+    assert len(unnoticed) >= 12, "what is no word should rarely stop the assistant even for a moment"
     assert outcomes["resumed"] + outcomes["echo"] == sum(outcome.went_on for kind in found.values() for outcome in kind)
     assert outcomes["dismissed"] > 0
 
@@ -134,7 +134,7 @@ async def one_call(gateway: GatewayHandle, case: Case, clip: bytes) -> Outcome:
             await asyncio.sleep(1.0)
             caller.say(clip)
             # A clip, the silence after it, and what comes of it; or as much of the story with its echo.
-            await asyncio.sleep(len(clip) / 48_000 + 1.6 if clip else 3.0)
+            await asyncio.sleep(len(clip) / 48_000 + 1.6 if clip else 5.0)
         responses = len(client.all("response.created"))
         done = client.all("response.done")
         stopped = bool(done) and done[0]["response"]["status"] == "cancelled"

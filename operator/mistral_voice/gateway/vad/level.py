@@ -1,6 +1,6 @@
 """How loud the caller is: what is much quieter while the assistant speaks is its echo, or a voice in the room. Pure."""
 
-QUIETER_DB = 10.0
+QUIETER_DB = 8.0
 """A voice that much below the caller's own is not the caller's …"""
 LOUD_DBFS = -26.0
 """… unless it is as loud as this."""

@@ -22,7 +22,7 @@ def test_as_long_as_the_caller_is_unknown_any_voice_may_be_the_callers() -> None
 
 def test_a_voice_much_quieter_than_the_caller_is_another() -> None:
     level = a_caller(-25)
-    assert level.may_be_caller(power(-34))
+    assert level.may_be_caller(power(-32))
     assert not level.may_be_caller(power(-38))
 
 
@@ -34,7 +34,7 @@ def test_a_caller_who_has_moved_away_is_known_again_after_a_while() -> None:
     level = a_caller(-25)
     for _ in range(1000):
         level.learn(power(-45))
-    assert level.may_be_caller(power(-54))
+    assert level.may_be_caller(power(-52))
 
 
 def test_the_level_counts_only_while_the_assistant_speaks_and_is_not_learnt_then() -> None:
@@ -46,6 +46,6 @@ def test_the_level_counts_only_while_the_assistant_speaks_and_is_not_learnt_then
         endpointer.frame(0.0, 0.0)
     endpointer.guarded = True
     assert not any(isinstance(endpointer.frame(0.99, power(-42)), Started) for _ in range(40))
-    assert level.may_be_caller(power(-34))
+    assert level.may_be_caller(power(-32))
     endpointer.guarded = False
     assert any(isinstance(endpointer.frame(0.99, power(-42)), Started) for _ in range(40))
