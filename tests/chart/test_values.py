@@ -32,6 +32,7 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"endpoints": []}, "at '/endpoints': minItems: got 0, want 1"),
         ({"image": {"digest": "md5:1"}}, "at '/image/digest': 'md5:1' does not match pattern"),
         ({"gatewayNetworkPolicy": {"blockedCidrs": ["everything"]}}, "at '/gatewayNetworkPolicy/blockedCidrs/0'"),
+        ({"image": {"registry": "https://r.example.com"}}, "at '/image/registry'"),
         ({"endpoints": [{"name": "a", "url": "https://a", "caBundle": "/etc/ca.pem"}]}, "at '/endpoints/0/caBundle'"),
     ],
 )

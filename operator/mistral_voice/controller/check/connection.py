@@ -38,6 +38,9 @@ _SUGGESTIONS = {
 }
 
 
+_NOT_THE_TENANTS_VOICE = (
+    "Ask who runs the operator: its `defaultVoice` is none that your account has. Or name a voice of your own in spec.config.defaultVoice."
+)
 _TROUBLES = frozenset(code.value for code in ProbeCode if code.trouble)
 _WARNINGS = frozenset(code.value for code in WarningCode)
 
@@ -53,8 +56,12 @@ def connection_healthy(known: Input) -> Finding | None:
         Reason(code.value),
         _PLACES.get(code, "spec.endpoint"),
         health.message,
-        _SUGGESTIONS.get(code, ""),
+        _NOT_THE_TENANTS_VOICE if code is ProbeCode.VOICE_NOT_FOUND and _takes_the_operators_voice(known) else _SUGGESTIONS.get(code, ""),
     )
+
+
+def _takes_the_operators_voice(known: Input) -> bool:
+    return known.valid_spec.config.default_voice == "default"
 
 
 def connection_troubled(known: Input) -> Finding | None:

@@ -13,7 +13,7 @@ from mistral_voice.controller.health.result import ProbeCode, ProbeWarning, Warn
 from mistral_voice.controller.health.thresholds import Health, after
 from mistral_voice.controller.input import Input, PodTrouble, Refusal, ResolvedCredential, TakenName, TokenState
 from mistral_voice.controller.reasons import ConditionType, Reason
-from tests.unit.controller.given import MISSING, RUNNING, health, known, operator_file, probed
+from tests.unit.controller.given import MISSING, RUNNING, health, known, operator_file, probed, spec
 
 
 def found(state: Input, code: str) -> Finding:
@@ -329,3 +329,9 @@ def test_pods_that_do_not_start_speak_for_themselves() -> None:
 def test_texts_of_others_are_bounded() -> None:
     state = known(refused=Refusal("Deployment", "support-voice", "word " * 10_000))
     assert len(found(state, "RefusedByServer").issue.message) <= 1024
+
+
+def test_an_operators_voice_that_is_none_is_the_administrators_to_mend() -> None:
+    state = known(health=health(ProbeCode.VOICE_NOT_FOUND))
+    assert "who runs the operator" in found(state, "VoiceNotFound").issue.suggestion
+    assert "who runs the operator" not in found(replace(state, spec=spec(config={"defaultVoice": "v"})), "VoiceNotFound").issue.suggestion
