@@ -84,7 +84,7 @@ def _unread(reference: SecretKeyReference, code: SecretErrorCode) -> UnresolvedC
                 code,
                 Reason.SECRET_NOT_FOUND,
                 f"The Secret {reference.name!r} does not exist in this namespace.",
-                f"Create it: kubectl create secret generic {reference.name} --from-file={reference.key}=./my-key (a file that holds the key)",
+                f"Create it: kubectl create secret generic {reference.name} --from-file={reference.key}=./my-key (a file with the key)",
             )
         case SecretErrorCode.FORBIDDEN:
             return UnresolvedCredential(
