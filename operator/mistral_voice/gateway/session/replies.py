@@ -264,11 +264,11 @@ class Replies:
 
     def _meaning(self, turn: FinishedTurn) -> Meaning:
         if turn.over is not None:
-            meant = meaning(turn.text, self.spoken(turn.over.item_id), turn.over.heard_ms)
+            meant = meaning(turn.text, self.spoken(turn.over.item_id), turn.over.heard_ms, turn.lasted_ms)
         elif self._interrupted is not None:
-            meant = meaning(turn.text, self._interrupted.said, self._interrupted.heard_ms)
+            meant = meaning(turn.text, self._interrupted.said, self._interrupted.heard_ms, turn.lasted_ms)
         else:
-            meant = meaning(turn.text, (), 0.0)
+            meant = meaning(turn.text, (), 0.0, turn.lasted_ms)
         if meant is Meaning.BACKCHANNEL and not self._context.policy.resume_after_false_interruption:
             return Meaning.WORDS
         return meant

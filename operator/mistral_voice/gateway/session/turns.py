@@ -50,6 +50,7 @@ class FinishedTurn(Struct, frozen=True):
     committed_ms: float
     fault: Fault | None = None
     over: Overlap | None = None
+    lasted_ms: float = 0.0
 
 
 class Turns:
@@ -350,7 +351,8 @@ class Turns:
             outbox.put(Measured(Stage.TRANSCRIPT, self._context.now_ms - turn.committed_ms))
             if turn.visible:
                 outbox.put(TranscriptionCompleted(turn.item_id, text, turn.seconds))
-        self.finished.append(FinishedTurn(turn.item_id, text, turn.replies, turn.committed_ms, turn.fault, turn.over))
+        lasted_ms = turn.seconds * 1000
+        self.finished.append(FinishedTurn(turn.item_id, text, turn.replies, turn.committed_ms, turn.fault, turn.over, lasted_ms))
 
     def _detect_anew(self) -> None:
         settings = self._context.config.turn_detection

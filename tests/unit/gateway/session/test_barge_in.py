@@ -327,7 +327,7 @@ def test_a_short_word_after_the_end_is_a_turn() -> None:
     assert Outcome.RESUMED not in desk.outcomes
 
 
-@pytest.mark.parametrize("text", ["Then comes the middle, at length.", "comes the middle", "the beginning as ever then comes the middle"])
+@pytest.mark.parametrize("text", ["Then comes the middle, at length.", "comes the middle", "comes the middle at"])
 def test_an_echo_is_dropped_and_the_reply_resumes(text: str) -> None:
     desk = Telling()
     desk.wait(2800)
@@ -344,6 +344,34 @@ def test_the_same_words_after_the_echo_has_died_away_are_the_callers() -> None:
     desk.voice()
     desk.end_of_voice("Then comes the middle, at length.")
     assert desk.last(commands.StartReply).request.messages[-1].content == "Then comes the middle, at length."
+
+
+@pytest.mark.parametrize("text", ["First comes the beginning", "the beginning as ever then comes the middle", "Last is the end."])
+def test_words_that_the_assistant_did_not_say_at_that_moment_are_the_callers(text: str) -> None:
+    desk = Telling()
+    desk.wait(2800)
+    desk.voice()
+    desk.end_of_voice(text)
+    assert desk.outcomes == [Outcome.CONFIRMED]
+    assert desk.last(commands.StartReply).request.messages[-1].content == text
+
+
+@pytest.mark.parametrize(
+    ("sentences", "waits_ms", "answer"),
+    [
+        (("Would you like a table for two or a table for four?",), 1200, "A table for two."),
+        (("Let me see.", "Is it a table for two or four?", "We have both."), 3800, "A table for two."),
+        (("We have a table for two or a table for four.",), 2000, "A table for two."),
+        (("Say yes to go on.", "Otherwise I shall end the call."), 2500, "Yes."),
+    ],
+)
+def test_an_answer_in_the_assistants_own_words_is_an_answer(sentences: tuple[str, ...], waits_ms: int, answer: str) -> None:
+    desk = Telling(sentences)
+    desk.wait(waits_ms)
+    desk.voice()
+    item_id = desk.end_of_voice(answer)
+    assert desk.last(commands.StartReply).request.messages[-1].content == answer
+    assert desk.text_of(item_id) == answer
 
 
 def test_two_false_interruptions_in_a_row_resume_once() -> None:
