@@ -108,7 +108,7 @@ class Connection:
                     self._check_idle()
                 writing = tasks.create_task(self._outbound.run())
                 reading = tasks.create_task(self._read())
-                await self._ended.wait()
+                await self._until_ended()
                 reading.cancel()
                 await self._finish_writing(writing)
                 raise _SessionOverError
@@ -142,19 +142,38 @@ class Connection:
             return
         self._handling = True
         try:
-            while self._inbox and self._end is None:
-                event = self._inbox.popleft()
-                if self._trace is not None:
-                    self._trace.took(event)
-                self._act_on(self._session.handle(event, _now_ms()))
+            self._handle_inbox()
+        except Exception as error:  # noqa: BLE001 - who hands the input in may work for all sessions
+            self._break(error)
         finally:
             self._handling = False
+
+    def _handle_inbox(self) -> None:
+        while self._inbox and self._end is None:
+            event = self._inbox.popleft()
+            if self._trace is not None:
+                self._trace.took(event)
+            self._act_on(self._session.handle(event, _now_ms()))
         self._set_tick()
+
+    def _break(self, error: Exception) -> None:
+        """End the session for an error of ours."""
+        if self._end is None:
+            _log.error("A session broke.", exc_info=error, extra=fields(session=self.session_id))
+            self._end_with(EndSession(WSCloseCode.INTERNAL_ERROR, EndReason.ERROR, "The gateway made an error."))
+
+    async def _until_ended(self) -> None:
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            # The task group is ending too: what still comes of the streams would have it start tasks.
+            self._end_with(EndSession(WSCloseCode.GOING_AWAY, EndReason.ERROR, ""))
+            raise
 
     def _connect_streams(self, tasks: asyncio.TaskGroup) -> None:
         spawn, metrics = tasks.create_task, self._metrics
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
-        self._hearing = Hearing(self._engine, transcriber, self.take)
+        self._hearing = Hearing(self._engine, transcriber, self.take, self._break)
         self._reader = ClientReader(self._socket, self._meter, self._hearing, self.take, self._complain, metrics)
         self._replier = Replier(self._client, self.take, spawn, metrics)
         self._speaker = Speaker(self._speech, self.take, spawn, metrics)

@@ -1,6 +1,7 @@
 """The input audio of one session, on its way from the client to turn detection and to transcription."""
 
 import asyncio
+from collections.abc import Callable
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.commands import Detect, FinishTurn, StartTurn
@@ -27,10 +28,11 @@ class Hearing:
     Positions in bytes count from where audio of the present format began.
     """
 
-    def __init__(self, engine: VadEngine, transcriber: Transcriber, emit: Emit) -> None:
+    def __init__(self, engine: VadEngine, transcriber: Transcriber, emit: Emit, broke: Callable[[Exception], None]) -> None:
         self._engine = engine
         self._transcriber = transcriber
         self._emit = emit
+        self._broke = broke
         self._format = AudioFormat.PCM
         self._format_since_ms = 0
         self._kept = bytearray()
@@ -62,7 +64,7 @@ class Hearing:
             self._padding_ms = command.settings.prefix_padding_ms
             begins_ms = self._format_since_ms + self._judged // self._format.bytes_per_ms
             heard = self._heard_under(command.epoch)
-            self._detector = VadStream(self._engine, command.settings, begins_ms, heard, self._format, self._level)
+            self._detector = VadStream(self._engine, command.settings, begins_ms, heard, self._format, self._level, self._broke)
             self._detector.guard(self._guarded)
             self._judge_again()
         self._pass_on()

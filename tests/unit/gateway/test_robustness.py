@@ -17,6 +17,7 @@ from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.outbox import Output
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
+from tests.support.speech import silence, speech
 from tests.support.waiting import eventually
 
 TYPES = [
@@ -146,19 +147,28 @@ async def has_come(client: Any, mark: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("mishandled", [inputs.ClearAudio, inputs.VoiceStarted, inputs.TranscriptDelta])
 async def test_an_error_of_ours_ends_its_session_alone(
-    mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    mistral: SimulatorHandle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mishandled: type[inputs.Input],
 ) -> None:
+    """Be the input the client's, that of the detection which all sessions share, or Mistral's."""
     handle = Session.handle
 
     def stumbling(session: Session, event: inputs.Input, now_ms: float) -> list[Output]:
-        if isinstance(event, inputs.ClearAudio):
+        if isinstance(event, mishandled):
             raise ZeroDivisionError("A mistake in our code.")
         return handle(session, event, now_ms)
 
     monkeypatch.setattr(Session, "handle", stumbling)
     async with running_gateway(mistral, tmp_path) as gateway, gateway.connect() as client, gateway.connect() as neighbour:
-        await client.send("input_audio_buffer.clear")
+        if mishandled is inputs.ClearAudio:
+            await client.send("input_audio_buffer.clear")
+        else:
+            await client.say(speech("What time is it now?") + silence(1000))
         assert await client.until_closed() == aiohttp.WSCloseCode.INTERNAL_ERROR
         await neighbour.send("response.create")
         assert (await neighbour.until("response.done"))["response"]["status"] == "completed"

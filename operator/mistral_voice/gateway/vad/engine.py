@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from mistral_voice.gateway.vad.silero import Floats, Silero, SileroState
@@ -14,6 +16,7 @@ TICK_SECONDS = 0.008
 LARGEST_BATCH = 32
 """More frames make no batch cheaper, and the first would wait for the last: some 80 µs a frame."""
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +69,7 @@ class VadEngine:
     async def _judge(self, loop: asyncio.AbstractEventLoop) -> None:
         streams = list(self._waiting)
         self._waiting.clear()
-        taken = [(stream, frames) for stream in streams if (frames := stream.take())]
+        taken = [(stream, frames) for stream in streams if (frames := _alone(stream, stream.take))]
         model = self._model
         if model is None or not taken:
             return
@@ -74,7 +77,16 @@ class VadEngine:
         # All that waits goes over at once: a busy machine may take longer to change threads than the model needs.
         found = await loop.run_in_executor(self._worker, _judged, model, callers)
         for (stream, _), probabilities in zip(taken, found, strict=True):
-            stream.judged(probabilities)
+            _alone(stream, partial(stream.judged, probabilities))
+
+
+def _alone(stream: "VadStream", step: Callable[[], _T]) -> _T | None:
+    """Let a stream do a step, in which its session takes part; what goes wrong there ends that session, and no other."""
+    try:
+        return step()
+    except Exception as error:  # noqa: BLE001 - detection goes on for all others
+        stream.fail(error)
+        return None
 
 
 def _judged(model: "Silero", callers: "list[tuple[list[Floats], SileroState]]") -> list[list[float]]:

@@ -1,5 +1,6 @@
 """Detection for one session: its frames, judged in order."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ MOST_TAKEN = 8
 SURELY_SILENT = 0.1
 """A probability of voice below this counts as silence."""
 
+_log = logging.getLogger(__name__)
+
 Heard = Callable[[Sign | None, int], None]
 """Told after each frame: what it made of the caller, and how far the input audio has been judged, in milliseconds."""
 
@@ -36,10 +39,12 @@ class VadStream:
         heard: Heard,
         audio_format: AudioFormat = AudioFormat.PCM,
         level: CallerLevel | None = None,
+        broke: Callable[[Exception], None] | None = None,
     ) -> None:
         self._format = audio_format
         self._engine = engine
         self._heard = heard
+        self._broke = broke
         self._endpointer = Endpointer(settings, begins_ms, level)
         self._audio: list[bytes] = []
         self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
@@ -85,6 +90,14 @@ class VadStream:
         """Nothing more is wanted of this stream."""
         self._closed = True
         self._engine.forget(self)
+
+    def fail(self, error: Exception) -> None:
+        """Close for an error, and tell the session, which is over without its detection."""
+        self.close()
+        if self._broke is None:
+            _log.error("Detection for a caller broke.", exc_info=error)
+        else:
+            self._broke(error)
 
     def take(self) -> "list[Floats]":
         """Return the frames that the model is to judge next: those that wait, up to the next silent one."""

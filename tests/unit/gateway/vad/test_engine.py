@@ -81,6 +81,21 @@ async def test_each_caller_is_judged_alone_though_all_share_a_batch(engine: VadE
     assert not any(caller.events for number, caller in enumerate(callers) if number % 3)
 
 
+@pytest.mark.parametrize("audio", [silence(200), speech("Hello there, hello.")], ids=["while frames are taken", "while they are judged"])
+async def test_an_error_in_one_callers_session_leaves_detection_to_all_others(engine: VadEngine, audio: bytes) -> None:
+    def stumble(event: Sign | None, position_ms: int) -> None:
+        raise ZeroDivisionError("A mistake in our code.")
+
+    broken: list[Exception] = []
+    stumbling = VadStream(engine, ServerVad(), 0, stumble, broke=broken.append)
+    stumbling.feed(audio)
+    caller = Caller(engine)
+    caller.stream.feed(speech("Hello there, hello."))
+    await eventually(lambda: broken, "the error to be told")
+    await eventually(lambda: caller.events, "the other caller's start")
+    assert [type(error) for error in broken] == [ZeroDivisionError]
+
+
 async def test_a_closed_stream_says_nothing_more(engine: VadEngine) -> None:
     await engine.warm()
     caller = Caller(engine)
