@@ -46,8 +46,23 @@ def configure(process: str, level: str = "info", redactor: Redactor | None = Non
     root.setLevel(level.upper())
     for noisy in ("aiohttp.access", "httpx2", "httpcore2", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    server = logging.getLogger("aiohttp.server")
+    server.filters[:] = [_tell_briefly_of_bad_requests]
     # It warns of subprotocols that it doesn't know by quoting them, and browsers send their key as one.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+
+
+def _tell_briefly_of_bad_requests(record: logging.LogRecord) -> bool:
+    """Make one line of a request that is no proper HTTP: the server's traceback quotes its headers, and is no error of ours."""
+    from aiohttp.http_exceptions import HttpProcessingError  # Whoever logs here has loaded it.
+
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args = "A request was no proper HTTP and was refused: %s.", (type(error).__name__,)
+        record.exc_info = record.exc_text = None
+        if record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def fields(**values: Any) -> Mapping[str, Any]:

@@ -245,6 +245,19 @@ async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) 
     assert ephemeral not in everything
 
 
+async def test_a_request_that_is_no_proper_http_is_one_line_of_log_without_headers(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    async with gateway_process(mistral, tmp_path) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.base_url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nX-Api Key: sk-canary-1\r\nAuthorization: Bearer ek_canary.canary-2\x01\r\n\r\n")
+        assert b"400" in await reader.readline()
+        writer.close()
+        await eventually(lambda: any("no proper HTTP" in line for line in gateway.log_lines), "the refusal to be logged")
+    (line,) = [line for line in gateway.log_lines if "no proper HTTP" in line]
+    assert json.loads(line)["level"] == "warning"
+    assert "canary" not in "\n".join(gateway.log_lines)
+    assert "Traceback" not in "\n".join(gateway.log_lines)
+
+
 async def client_secret(gateway: GatewayHandle, token: str) -> str:
     url, headers = gateway.base_url + "/v1/realtime/client_secrets", {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession() as http, http.post(url, json={}, headers=headers) as answer:

@@ -52,6 +52,24 @@ def test_a_forgotten_secret_is_no_longer_sought(redactor: Redactor) -> None:
     assert redactor.redact(CANARY) == CANARY
 
 
+@pytest.mark.parametrize(
+    "presented",
+    [
+        "Authorization: Bearer some-TOKEN+of/theirs==",
+        "authorization: bearer some-TOKEN+of/theirs==",
+        "openai-insecure-api-key.some-TOKEN+of/theirs==",
+        "ek_eyJpZCI6.some-TOKEN-of_theirs",
+    ],
+)
+def test_what_a_client_presents_as_its_secret_is_struck_out_though_nobody_knows_it(presented: str) -> None:
+    stream = io.StringIO()
+    logger_to(stream, Redactor()).warning("Strange: %r", f'"{presented}"\r\nweek_seventh: kept', extra=fields(header=presented))
+    line = json.loads(stream.getvalue())
+    assert "theirs" not in stream.getvalue()
+    assert STRUCK_OUT in line["header"]
+    assert "week_seventh: kept" in line["message"]
+
+
 def test_a_secret_has_no_printable_form() -> None:
     secret = Secret(CANARY)
     assert CANARY not in f"{secret} {secret!r} {[secret]}"
