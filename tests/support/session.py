@@ -206,6 +206,9 @@ class Ledger:
         assert "open" not in self._turns.values(), "two open turns"
         self._turns[command.item_id] = "open"
 
+    def _on_Detect(self, command: commands.Detect) -> None:
+        assert not command.speaking or self._speaking is not None, "a detector that waits for the end of nothing"
+
     def _on_FinishTurn(self, command: commands.FinishTurn) -> None:
         assert self._turns[command.item_id] == "open"
         self._turns[command.item_id] = "finished"

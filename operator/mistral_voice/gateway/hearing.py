@@ -64,7 +64,9 @@ class Hearing:
             self._padding_ms = command.settings.prefix_padding_ms
             begins_ms = self._format_since_ms + self._judged // self._format.bytes_per_ms
             heard = self._heard_under(command.epoch)
-            self._detector = VadStream(self._engine, command.settings, begins_ms, heard, self._format, self._level, self._broke)
+            self._detector = VadStream(
+                self._engine, command.settings, begins_ms, heard, self._format, self._level, self._broke, speaking=command.speaking
+            )
             self._detector.guard(self._guarded)
             self._judge_again()
         self._pass_on()

@@ -309,3 +309,13 @@ async def test_policy_is_what_a_client_may_choose(mistral: SimulatorHandle, tmp_
         )
         assert status == 403
         assert "doesn't offer the model 'mistral-large-4'" in text
+
+
+async def test_settings_that_change_in_a_turns_trailing_silence_do_not_leave_it_open(gateway: GatewayHandle) -> None:
+    async with gateway.connect() as client:
+        await client.say(silence(300) + speech(QUESTION) + silence(150))
+        await client.until("input_audio_buffer.speech_started")
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 700}}})
+        await client.say(silence(1500))
+        await client.until("response.done")
+    assert len(client.all("input_audio_buffer.speech_stopped")) == 1

@@ -14,12 +14,14 @@ class Detect(Struct, frozen=True):
     """Detect turns by these settings from now on; None: don't. What was detected under an older `epoch` is void.
 
     `position_ms` is where in the input audio detection begins, and with it audio of this format, if it is another one than before.
+    `speaking`: the caller is speaking there, as a former detector has told, so that the end of that speech is to be told.
     """
 
     settings: ServerVad | None
     epoch: int
     position_ms: int
     audio_format: AudioFormat = AudioFormat.PCM
+    speaking: bool = False
 
 
 class Hear(Struct, frozen=True, gc=False):

@@ -110,16 +110,17 @@ class Turns:
     def detect(self, settings: TurnDetection, from_ms: int | None = None) -> None:
         """Detect turns by these settings from a position on, from here if none is given.
 
-        An open turn goes on, and is the client's to commit if detection ends.
+        An open turn goes on: the new detector ends it, or the client's commit if detection ends.
         """
         self._epoch += 1
         if not isinstance(settings, SemanticVad):
             self._semantic = None
         turn = self._audio.turn
-        if turn is not None and turn.detected and settings is None:
-            self._audio.turn = structs.replace(turn, detected=False)
+        if turn is not None and turn.announced:
+            self._audio.turn = structs.replace(turn, detected=settings is not None)
         position_ms = self._audio.position_ms if from_ms is None else from_ms
-        self._context.outbox.put(Detect(voice_activity(settings), self._epoch, position_ms, self._audio.audio_format))
+        speaking = self.is_speaking and not (self._semantic is not None and self._semantic.is_quiet)
+        self._context.outbox.put(Detect(voice_activity(settings), self._epoch, position_ms, self._audio.audio_format, speaking))
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
         """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""

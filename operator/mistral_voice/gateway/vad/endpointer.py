@@ -47,14 +47,14 @@ class Endpointer:
     """Follows one caller. Positions are milliseconds of input audio; `begins_ms` is where the first frame starts.
 
     `guarded`: the assistant speaks, so that what sounds like voice may be its echo, and a wrong start costs more than a late one.
-    `level` knows how loud the caller is, and learns.
+    `level` knows how loud the caller is, and learns. `speaking`: the caller is speaking already when this begins.
     """
 
-    def __init__(self, settings: ServerVad, begins_ms: int, level: CallerLevel | None = None) -> None:
+    def __init__(self, settings: ServerVad, begins_ms: int, level: CallerLevel | None = None, *, speaking: bool = False) -> None:
         self._settings = settings
         self._level = level or CallerLevel()
         self._position_ms = begins_ms
-        self._speaking = False
+        self._speaking = speaking
         self._run: list[float] = []
         self._onset_ms: int | None = None
         self._unvoiced = 0

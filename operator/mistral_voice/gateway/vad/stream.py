@@ -40,12 +40,14 @@ class VadStream:
         audio_format: AudioFormat = AudioFormat.PCM,
         level: CallerLevel | None = None,
         broke: Callable[[Exception], None] | None = None,
+        *,
+        speaking: bool = False,
     ) -> None:
         self._format = audio_format
         self._engine = engine
         self._heard = heard
         self._broke = broke
-        self._endpointer = Endpointer(settings, begins_ms, level)
+        self._endpointer = Endpointer(settings, begins_ms, level, speaking=speaking)
         self._audio: list[bytes] = []
         self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
         self._uncut_bytes = 0

@@ -408,3 +408,20 @@ def test_a_doubled_item_is_refused() -> None:
     desk = Desk()
     desk.give(inputs.CreateItem(Message("x", Role.USER)), inputs.CreateItem(Message("x", Role.USER)))
     assert desk.last(events.ErrorOccurred).code == "item_create_duplicate_item_id"
+
+
+@pytest.mark.parametrize("changes", [(TurnDetectionPatch(threshold=0.7),), (None, TurnDetectionPatch(threshold=0.7))])
+def test_a_turn_that_is_being_spoken_is_ended_by_the_new_detector(changes: tuple[TurnDetectionPatch | None, ...]) -> None:
+    desk = Desk()
+    desk.give(inputs.AppendAudio(MS * 900), inputs.VoiceStarted(0, 1))
+    desk.give(*(inputs.UpdateSession(SessionPatch(turn_detection=change)) for change in changes))
+    detect = desk.last(commands.Detect)
+    assert detect.speaking
+    desk.give(inputs.AppendAudio(MS * 500), inputs.VoiceStopped(1400, detect.epoch))
+    assert len(desk.all(events.SpeechStarted)) == len(desk.all(events.SpeechStopped)) == len(desk.all(events.AudioCommitted)) == 1
+
+
+def test_a_new_detector_that_begins_in_silence_waits_for_speech() -> None:
+    desk = Desk()
+    desk.give(inputs.AppendAudio(MS * 900), inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(threshold=0.7))))
+    assert not desk.last(commands.Detect).speaking

@@ -55,6 +55,12 @@ def test_positions_count_from_where_detection_began() -> None:
     assert run([0.9] * 3, begins_ms=5000)[0] == Started(5000)
 
 
+def test_speech_that_a_former_detector_heard_begin_is_ended() -> None:
+    endpointer = Endpointer(ServerVad(silence_duration_ms=320), 5000, speaking=True)
+    assert [endpointer.frame(0.0) for _ in range(10)] == [*[None] * 9, Stopped(5320)]
+    assert endpointer.is_idle
+
+
 def test_the_first_voiced_frame_is_told_and_what_comes_of_it() -> None:
     assert signs([0.1, 0.9, 0.9, 0.9]) == [Suspected(), Started(FRAME_MS)]
     assert signs([0.1, 0.9, 0.1, 0.1, 0.1, 0.9]) == [Suspected(), Dismissed(), Suspected()]
