@@ -38,7 +38,7 @@ class FaultKind(StrEnum):
     CUT = "cut"
     """A stream's connection is cut after `after_events` events."""
     STALL = "stall"
-    """A stream sends nothing more after `after_events` events, and does not end."""
+    """A stream says nothing more after `after_events` events, and does not end; with `keep_alive_ms` it still sends what means nothing."""
     ERROR_EVENT = "error_event"
     """A stream sends an `error` event after `after_events` events: by default 3804. The stream then ends unless `goes_on`."""
     CLOSE = "close"
@@ -93,6 +93,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     error_code: int = 3804
     error_message: str = "Timeout waiting for response from streaming transcription"
     goes_on: bool = False
+    keep_alive_ms: int | None = None
+    """How often a stalled stream sends a comment, a stalled socket an event of an unknown type; None: never."""
     close_code: int = 1011
     close_reason: str = ""
 
@@ -105,6 +107,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("`status` must be from 400 to 599.")
         if self.kind is FaultKind.CLOSE and self.close_code not in _CLOSE_CODES:
             raise ValueError("`close_code` must be one that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999.")
+        if self.keep_alive_ms is not None and self.keep_alive_ms < 1:
+            raise ValueError("`keep_alive_ms` must be at least 1.")
         if self.size_bytes > 268_435_456:
             raise ValueError("`size_bytes` may be at most 268435456.")
 

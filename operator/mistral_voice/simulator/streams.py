@@ -1,5 +1,6 @@
 """Streams of events to a client, server-sent or over a socket, and the faults that strike within them."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -75,8 +76,10 @@ class SseStream:
         match fault.kind:
             case FaultKind.CUT | FaultKind.CLOSE:
                 cut(self._call.request)
-            case FaultKind.STALL:
+            case FaultKind.STALL if fault.keep_alive_ms is None:
                 await hang()
+            case FaultKind.STALL:
+                await _keep_alive(self._call, fault, lambda: self._response.write(b": keep-alive\n\n"))
             case FaultKind.ERROR_EVENT:
                 await self._write(_encoder.encode(error_object(fault.error_message, "stream_error", str(fault.error_code))), "error")
                 if not fault.goes_on:
@@ -136,8 +139,10 @@ class SocketStream:
         match fault.kind:
             case FaultKind.CUT:
                 cut(self._call.request)
-            case FaultKind.STALL:
+            case FaultKind.STALL if fault.keep_alive_ms is None:
                 self._stalled = True
+            case FaultKind.STALL:
+                await _keep_alive(self._call, fault, lambda: self._write('{"type":"keep_alive"}'))
             case FaultKind.ERROR_EVENT:
                 await self._write(_encoder.encode(Error(ErrorDetail(fault.error_message, fault.error_code))).decode())
                 if not fault.goes_on:
@@ -149,6 +154,14 @@ class SocketStream:
             case _:
                 body = garbage(fault).body
                 await self._write(body.decode() if isinstance(body, bytes) else "")
+
+
+async def _keep_alive(call: Call, fault: Fault, send: Callable[[], Awaitable[None]]) -> None:
+    """Keep a connection busy until the client has gone."""
+    clock = call.simulator.clock
+    while True:
+        await clock.sleep_until(clock.now() + (fault.keep_alive_ms or 0) / 1000)
+        await send()
 
 
 def _recorded(event: msgspec.Struct) -> Any:

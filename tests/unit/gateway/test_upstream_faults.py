@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
 from tests.support.gateway import GatewayHandle, RealtimeClient, replace_file, running_gateway
 from tests.support.simulator import SimulatorHandle
@@ -96,6 +97,23 @@ async def test_an_upstream_that_falls_silent_is_given_up(mistral: SimulatorHandl
             await mistral.add_fault(kind, endpoint=name, times=1, **({"after_events": 3} if kind == "stall" else {}))
         response = await ask(client)
         assert response["status_details"]["error"]["code"] == "upstream_timed_out"
+        assert (await ask(client))["status"] == "completed"
+
+
+@pytest.mark.parametrize("after_events", [0, 6])
+@pytest.mark.parametrize("endpoint", ["chat", "speech_realtime", "speech"])
+async def test_an_upstream_that_only_keeps_the_connection_busy_is_given_up(
+    mistral: SimulatorHandle, tmp_path: Path, endpoint: str, after_events: int
+) -> None:
+    transport = SpeechTransport.HTTP if endpoint == "speech" else SpeechTransport.REALTIME
+    async with (
+        running_gateway(mistral, tmp_path, deadlines=IMPATIENT, speech_transport=transport) as gateway,
+        gateway.connect() as client,
+    ):
+        await mistral.add_fault("stall", endpoint=endpoint, after_events=after_events, keep_alive_ms=50)
+        response = await ask(client)
+        assert response["status_details"]["error"]["code"] == "upstream_timed_out"
+        await mistral.admin("DELETE", "/faults")
         assert (await ask(client))["status"] == "completed"
 
 

@@ -11,6 +11,7 @@ from mistral_voice.mistral.stream.chat_request import ChatMessage, ChatRequest, 
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.mistral.stream.sse import data_of_events
+from mistral_voice.mistral.stream.steady import steady
 
 PATH = "/v1/chat/completions"
 _WHAT = "The reply"
@@ -48,8 +49,16 @@ class ChatEnd(Struct, frozen=True):
 ChatPiece = ChatText | ChatCallPiece | ChatEnd
 
 
-async def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
-    """Yield the answer as it is written; the last is always a ChatEnd. Raises StreamError, also if the stream breaks off in the middle."""
+def stream_chat(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
+    """Yield the answer as it is written; the last is always a ChatEnd.
+
+    Raises StreamError, also if the stream breaks off in the middle, or brings nothing of the answer in time.
+    """
+    patience = client.deadlines
+    return steady(_answer(client, request), patience.first_seconds, patience.read_seconds, _WHAT)
+
+
+async def _answer(client: StreamClient, request: ChatRequest) -> AsyncGenerator[ChatPiece, None]:
     body = _encoder.encode(_body(request))
     calls = CallReader()
     finish_reason: str | None = None

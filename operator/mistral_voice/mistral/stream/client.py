@@ -20,11 +20,19 @@ _SOCKET_TIMEOUT = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=0.5)
 
 @dataclass(frozen=True)
 class Deadlines:
-    """How long an upstream may take, in seconds: to accept a connection with its handshake, to send the next piece, to take ours."""
+    """How long an upstream may take, in seconds: to accept a connection with its handshake, to send the next piece, to take ours.
+
+    A piece is text, a call or audio: comments and events that say nothing of these don't count.
+    """
 
     connect_seconds: float = 5.0
     read_seconds: float = 15.0
     write_seconds: float = 10.0
+
+    @property
+    def first_seconds(self) -> float:
+        """How long the first piece of an answer may take, the connection included."""
+        return self.connect_seconds + self.read_seconds
 
 
 class StreamClient:

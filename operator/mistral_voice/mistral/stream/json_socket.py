@@ -27,13 +27,9 @@ class JsonSocket:
         except (aiohttp.ClientError, ConnectionError):
             raise self._closed() from None
 
-    async def receive(self, seconds: float | None = None) -> bytes:
-        """Return the next message; waits `seconds` at most, None for ever. Raises StreamError when the socket closes or time is out."""
-        try:
-            async with asyncio.timeout(seconds):
-                message = await self._socket.receive()
-        except TimeoutError:
-            raise StreamError(FaultKind.TIMED_OUT, f"{self._what} failed: Mistral sent nothing more in time.") from None
+    async def receive(self) -> bytes:
+        """Return the next message, however long it takes. Raises StreamError when the socket closes."""
+        message = await self._socket.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             data: bytes = message.data
             return data

@@ -11,6 +11,7 @@ from msgspec import Struct
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
+from mistral_voice.mistral.stream.steady import within
 
 PATH = "/v1/audio/speech/realtime"
 _WHAT = "The speech"
@@ -41,18 +42,12 @@ class SpeechSocket:
 
     async def receive(self, seconds: float | None = None) -> SpeechChunk | SpeechEnd:
         """Return the next audio, or the end of a generation. Raises StreamError, also after `seconds` without either."""
-        while True:
-            event = _decoded(await self._socket.receive(seconds))
-            match event.type:
-                case "speech.audio.delta":
-                    return SpeechChunk(event.audio_data)
-                case "speech.audio.done":
-                    tokens = event.usage.completion_tokens if event.usage else None
-                    return SpeechEnd(tokens or 0)
-                case "error":
-                    raise error_of_event(event.error.code if event.error else None, _WHAT)
-                case _:
-                    continue
+        async with within(seconds, _WHAT):
+            while True:
+                piece = _piece(_decoded(await self._socket.receive()))
+                if piece is not None:
+                    return piece
+        raise AssertionError("Nobody leaves this loop.")
 
 
 @asynccontextmanager
@@ -96,6 +91,18 @@ class _Event(Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Event)
+
+
+def _piece(event: _Event) -> SpeechChunk | SpeechEnd | None:
+    match event.type:
+        case "speech.audio.delta":
+            return SpeechChunk(event.audio_data) if event.audio_data else None
+        case "speech.audio.done":
+            return SpeechEnd((event.usage.completion_tokens if event.usage else None) or 0)
+        case "error":
+            raise error_of_event(event.error.code if event.error else None, _WHAT)
+        case _:
+            return None
 
 
 def _decoded(text: bytes) -> _Event:

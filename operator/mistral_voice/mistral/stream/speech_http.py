@@ -10,13 +10,22 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechEnd
 from mistral_voice.mistral.stream.sse import data_of_events
+from mistral_voice.mistral.stream.steady import steady
 
 PATH = "/v1/audio/speech"
 _WHAT = "The speech"
 
 
-async def stream_speech(client: StreamClient, model: str, voice: str, text: str) -> AsyncGenerator[SpeechChunk | SpeechEnd, None]:
-    """Yield the audio of a text; the last is always a SpeechEnd. Raises StreamError, also if the stream breaks off in the middle."""
+def stream_speech(client: StreamClient, model: str, voice: str, text: str) -> AsyncGenerator[SpeechChunk | SpeechEnd, None]:
+    """Yield the audio of a text; the last is always a SpeechEnd.
+
+    Raises StreamError, also if the stream breaks off in the middle, or brings no audio in time.
+    """
+    patience = client.deadlines
+    return steady(_audio(client, model, voice, text), patience.first_seconds, patience.read_seconds, _WHAT)
+
+
+async def _audio(client: StreamClient, model: str, voice: str, text: str) -> AsyncGenerator[SpeechChunk | SpeechEnd, None]:
     body = _encoder.encode(_Request(text, model, voice))
     async with client.post(PATH, body, _WHAT) as answer, aclosing(data_of_events(answer)) as events:
         async for data in events:

@@ -12,14 +12,15 @@ MAX_LINE_BYTES = 1024 * 1024
 async def data_of_events(body: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
     """Yield the data of each event of a body. Several `data` lines of one event are joined by a line break, as the standard says.
 
-    Raises StreamError for a line beyond `MAX_LINE_BYTES`. Data after the last blank line is given out too: some servers end without one.
+    Raises StreamError for a line, or the lines of one event, beyond `MAX_LINE_BYTES`. Data after the last blank line is given out too: some
+    servers end without one.
     """
     rest = b""
     data: list[bytes] = []
     async for chunk in body.iter_any():
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
-        if len(rest) > MAX_LINE_BYTES:
+        if len(rest) + sum(map(len, data)) > MAX_LINE_BYTES:
             raise StreamError(FaultKind.GARBLED, "The reply failed: Mistral sent a line without end.")
         for line in lines:
             text = line.rstrip(b"\r")

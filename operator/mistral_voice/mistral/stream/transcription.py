@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
+from mistral_voice.mistral.stream.steady import within
 from mistral_voice.mistral.stream.turn_events import TurnEvent, TurnSign
 
 PATH = "/v1/audio/transcriptions/realtime"
@@ -63,21 +64,26 @@ class TranscriptionSocket:
 
         Raises StreamError, also after `seconds` without any of it; TurnDetectionMissingError if the model refuses to tell turns.
         """
-        while True:
-            event = _decoded(await self._socket.receive(seconds))
-            match event.type:
-                case "transcription.text.delta":
-                    return TranscriptionText(event.text)
-                case "transcription.done":
-                    return TranscriptionEnd(event.text)
-                case TurnSign.START | TurnSign.EAGER_END | TurnSign.RESUME | TurnSign.END:
-                    return TurnEvent(TurnSign(event.type), event.time_s * 1000)
-                case "session.updated":
-                    self._check_turns(event.session)
-                case "error":
-                    raise self._error(event.error or _Error())
-                case _:
-                    continue
+        async with within(seconds, _WHAT):
+            while True:
+                piece = self._piece(_decoded(await self._socket.receive()))
+                if piece is not None:
+                    return piece
+        raise AssertionError("Nobody leaves this loop.")
+
+    def _piece(self, event: "_Event") -> TranscriptionText | TranscriptionEnd | TurnEvent | None:
+        match event.type:
+            case "transcription.text.delta":
+                return TranscriptionText(event.text) if event.text else None
+            case "transcription.done":
+                return TranscriptionEnd(event.text)
+            case TurnSign.START | TurnSign.EAGER_END | TurnSign.RESUME | TurnSign.END:
+                return TurnEvent(TurnSign(event.type), event.time_s * 1000)
+            case "session.updated":
+                self._check_turns(event.session)
+            case "error":
+                raise self._error(event.error or _Error())
+        return None
 
     def _check_turns(self, session: "_SessionInForce | None") -> None:
         if self._wants_turns and session is not None and session.turn_detection is None:

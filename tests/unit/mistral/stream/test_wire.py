@@ -1,8 +1,10 @@
 """Mistral's streams, read and written: whatever way the bytes are cut, and against the simulator."""
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import hypothesis.strategies as st
 import msgspec
@@ -14,9 +16,16 @@ from mistral_voice.mistral.stream.chat import CallDelta, CallReader, ChatCallPie
 from mistral_voice.mistral.stream.chat_request import ChatMessage, ChatRequest
 from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_http
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event, error_of_status
-from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechEnd, open_speech
+from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechEnd, SpeechSocket, open_speech
+from mistral_voice.mistral.stream.speech_http import stream_speech
 from mistral_voice.mistral.stream.sse import MAX_LINE_BYTES, data_of_events
-from mistral_voice.mistral.stream.transcription import Encoding, TranscriptionEnd, TranscriptionText, open_transcription
+from mistral_voice.mistral.stream.transcription import (
+    Encoding,
+    TranscriptionEnd,
+    TranscriptionSocket,
+    TranscriptionText,
+    open_transcription,
+)
 from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.speech import noise
 
@@ -65,6 +74,12 @@ async def test_the_last_event_needs_no_blank_line() -> None:
 async def test_a_line_without_end_is_no_answer() -> None:
     with pytest.raises(StreamError) as error:
         await read([b"data: ", b"x" * MAX_LINE_BYTES])
+    assert error.value.kind is FaultKind.GARBLED
+
+
+async def test_lines_without_an_event_are_no_answer() -> None:
+    with pytest.raises(StreamError) as error:
+        await read([b"data: " + b"x" * 1000 + b"\n"] * (MAX_LINE_BYTES // 1000 + 2))
     assert error.value.kind is FaultKind.GARBLED
 
 
@@ -147,6 +162,36 @@ async def test_waiting_has_an_end(client: StreamClient, mistral: SimulatorHandle
         with pytest.raises(StreamError) as error:
             await socket.receive(0.05)
     assert error.value.kind is FaultKind.TIMED_OUT
+
+
+async def all_of(pieces: AsyncGenerator[Any, None]) -> list[Any]:
+    async with asyncio.timeout(10), aclosing(pieces):
+        return [piece async for piece in pieces]
+
+
+async def all_received(socket: SpeechSocket | TranscriptionSocket) -> AsyncGenerator[Any, None]:
+    while True:
+        yield await socket.receive(0.3)
+
+
+async def test_what_says_nothing_does_not_prolong_the_waiting(client: StreamClient, mistral: SimulatorHandle) -> None:
+    await mistral.add_fault("stall", after_events=3, keep_alive_ms=20)
+    encoding = Encoding("pcm_s16le", 24_000)
+    async with (
+        open_speech(client, "voxtral-mini-tts-latest", "voice_478") as speech,
+        open_transcription(client, "voxtral-mini-transcribe-realtime-latest", encoding, "en") as transcription,
+    ):
+        await speech.speak("Hello.")
+        await transcription.append(noise(1000, -20))
+        for pieces in (
+            stream_chat(client, REQUEST),
+            stream_speech(client, "voxtral-mini-tts-latest", "voice_478", "Hello."),
+            all_received(speech),
+            all_received(transcription),
+        ):
+            with pytest.raises(StreamError) as error:
+                await all_of(pieces)
+            assert error.value.kind is FaultKind.TIMED_OUT
 
 
 @pytest.mark.parametrize(
