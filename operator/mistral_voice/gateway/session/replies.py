@@ -13,7 +13,7 @@ from mistral_voice.gateway.session.inputs import ResponseOptions
 from mistral_voice.gateway.session.overlap import Meaning, Overlap, has_finished, meaning
 from mistral_voice.gateway.session.playback import Playback
 from mistral_voice.gateway.session.reply import Reply
-from mistral_voice.gateway.session.reply_plan import ReplySettings, plan, request
+from mistral_voice.gateway.session.reply_plan import ReplySettings, going_on, plan, request
 from mistral_voice.gateway.session.resumption import Interrupted, rest_of
 from mistral_voice.gateway.session.speculation import PresumedTurn, ReplyPiece, Speculation, Speculator
 from mistral_voice.gateway.session.turns import FinishedTurn
@@ -293,12 +293,12 @@ class Replies:
         conversation = self._context.conversation
         if interrupted.item_id is not None and interrupted.said:
             conversation.set_text(interrupted.item_id, 0, rest.kept)
-        reply = self._begin(interrupted.settings, committed_ms=None)
+        reply = self._begin(going_on(interrupted.settings, interrupted.item_id), committed_ms=None)
         reply.say_again(rest.pieces, interrupted.end)
         if interrupted.end is None:
             if reply.item_id is not None:
                 conversation.set_text(reply.item_id, 0, " ".join(rest.pieces))
-            self._generate(reply)
+            self._generate(reply, going_on(reply.settings, reply.item_id))
 
     def _begin(self, settings: ReplySettings, committed_ms: float | None, written: Speculation | None = None) -> Reply:
         context = self._context
@@ -330,10 +330,10 @@ class Replies:
             self._context.outbox.put(PrepareSpeech(reply.settings.voice))
         reply.announce()
 
-    def _generate(self, reply: Reply) -> None:
+    def _generate(self, reply: Reply, settings: ReplySettings | None = None) -> None:
         if reply is self._live:
             self._result_came = False
-        reply.generate(request(self._context, reply.settings, self._cache_key), self._context.now_ms)
+        reply.generate(request(self._context, settings or reply.settings, self._cache_key), self._context.now_ms)
 
     def _usual(self) -> ReplySettings:
         return plan(self._context, ResponseOptions(), voice_is_fixed=self.voice_is_fixed)

@@ -73,6 +73,13 @@ def plan(context: Context, options: ResponseOptions, *, voice_is_fixed: bool) ->
     )
 
 
+def going_on(settings: ReplySettings, item_id: str | None) -> ReplySettings:
+    """Return how a reply goes on of which this message is written already: input of its own has to show it, as the conversation does."""
+    if settings.input is None or item_id is None:
+        return settings
+    return structs.replace(settings, input=(*settings.input, ItemReference(item_id)))
+
+
 def request(context: Context, settings: ReplySettings, cache_key: str, presumed: Item | None = None) -> ChatRequest:
     """Return what Mistral is asked. References to items that have gone since are left out.
 

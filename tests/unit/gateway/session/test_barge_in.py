@@ -11,7 +11,7 @@ from mistral_voice.gateway.session.commands import Outcome
 from mistral_voice.gateway.session.config import SessionPatch, TurnDetectionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.events import ResponseStatus, StopReason
-from mistral_voice.gateway.session.items import Role
+from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
 from mistral_voice.gateway.session.playback import ECHO_TAIL_MS, LONGEST_HOLD_MS
 from mistral_voice.gateway.session.playout import LEAD_MS
 from mistral_voice.mistral.stream.errors import FaultKind
@@ -24,9 +24,11 @@ STORY = ("First comes the beginning as ever.", "Then comes the middle, at length
 class Telling(Desk):
     """The assistant tells a story at the usual pace: three sentences of two seconds each, all of it written and made at once."""
 
-    def __init__(self, sentences: Sequence[str] = STORY, *, written: bool = True, **policy: object) -> None:
+    def __init__(
+        self, sentences: Sequence[str] = STORY, *, written: bool = True, options: inputs.ResponseOptions | None = None, **policy: object
+    ) -> None:
         super().__init__(a_policy(lead_ms=LEAD_MS, **policy))
-        self.give(inputs.CreateResponse())
+        self.give(inputs.CreateResponse(options or inputs.ResponseOptions()))
         self.response_id = self.last(events.ResponseCreated).response.id
         self.give(inputs.ReplyText(self.response_id, " ".join(sentences) + ("" if written else " And")))
         if written:
@@ -283,6 +285,25 @@ def test_the_model_goes_on_where_it_had_not_finished() -> None:
     assert said.split() == " ".join(STORY).split()
     desk.give(inputs.ReplyText(newest, "And they lived happily. "), inputs.ReplyFinished(newest, "stop"))
     assert desk.said_again == ["Then comes the middle, at length.", "Last is the end.", "And they lived happily."]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_reply_with_input_of_its_own_goes_on_after_what_it_has_written(times: int) -> None:
+    """Else the model, which doesn't read the conversation for it, writes the same again."""
+    own = Message("", Role.USER, (Part(PartKind.INPUT_TEXT, "Tell a story."),))
+    desk = Telling(written=False, options=inputs.ResponseOptions(input=(own,)))
+    for _ in range(times):
+        desk.wait(2800)
+        desk.voice()
+        desk.end_of_voice("")
+        newest = desk.last(events.ResponseCreated).response.id
+        for segment, _ in enumerate(desk.said_again):
+            desk.give(inputs.SpeechAudio(newest, segment, MS * 2000), inputs.SpeechFinished(newest, segment))
+    messages = desk.last(commands.StartReply).request.messages
+    said = "\n".join(part.content for part in messages if part.role == "assistant")
+    assert len(desk.all(commands.StartReply)) == times + 1
+    assert messages[1].content == "Tell a story."
+    assert said.split() == " ".join(STORY).split()
 
 
 def test_a_reply_without_words_yet_is_asked_for_again() -> None:
