@@ -176,11 +176,10 @@ class Ledger:
 
     def _on_AudioCommitted(self, event: events.AudioCommitted) -> None:
         assert self._turns[event.item_id] == "finished" or event.item_id == self._silence
-        if self._speaking == event.item_id:
-            self._speaking = None
+        assert self._speaking is None, "a commit within speech"
 
     def _on_AudioCleared(self, _: events.AudioCleared) -> None:
-        self._speaking = None
+        assert self._speaking is None, "speech that was cleared and has not stopped"
 
     def _on_ItemDeleted(self, event: events.ItemDeleted) -> None:
         self._seen_items.remove(event.item_id)

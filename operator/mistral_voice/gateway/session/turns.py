@@ -142,6 +142,7 @@ class Turns:
             )
         if not self.is_open:
             self._open(audio.begins_ms)
+        self._tell_speech_is_over()
         self._close(audio.position_ms, replies=False)
         self._detect_anew()
 
@@ -160,6 +161,7 @@ class Turns:
     def clear(self) -> None:
         """The client takes its uncommitted audio back."""
         self._semantic = None
+        self._tell_speech_is_over()
         item_id = self._audio.drop_turn()
         if item_id is not None:
             self._context.outbox.put(DropTurn(item_id))
@@ -313,6 +315,12 @@ class Turns:
         if semantic.deadline_ms is not None and semantic.deadline_ms <= self._context.now_ms:
             self._context.outbox.put(Count(Happening.TURN_EVENTS_STALLED if semantic.noticed else Happening.TURN_UNNOTICED))
             self._end(turn, semantic.quiet_at_ms)
+
+    def _tell_speech_is_over(self) -> None:
+        """The client ends a turn whose speech it was told of: for it, speech stops here."""
+        turn = self._audio.turn
+        if turn is not None and turn.announced:
+            self._context.outbox.put(SpeechStopped(turn.item_id, self._audio.position_ms))
 
     def _end(self, turn: OpenTurn, at_ms: int) -> None:
         settings = self._context.config.turn_detection

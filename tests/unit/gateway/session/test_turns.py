@@ -280,7 +280,7 @@ def test_a_commit_by_the_client_ends_a_detected_turn_and_detection_begins_anew()
     assert desk.last(commands.FinishTurn).to_ms == 3000
     assert desk.last(commands.Detect).epoch == 2
     desk.give(inputs.VoiceStopped(2800, 1))
-    assert not desk.all(events.SpeechStopped)
+    assert [stopped.audio_end_ms for stopped in desk.all(events.SpeechStopped)] == [3000]
 
 
 def test_a_second_reply_is_refused_while_one_is_live() -> None:
@@ -425,3 +425,23 @@ def test_a_new_detector_that_begins_in_silence_waits_for_speech() -> None:
     desk = Desk()
     desk.give(inputs.AppendAudio(MS * 900), inputs.UpdateSession(SessionPatch(turn_detection=TurnDetectionPatch(threshold=0.7))))
     assert not desk.last(commands.Detect).speaking
+
+
+@pytest.mark.parametrize("ends", [inputs.CommitAudio(), inputs.ClearAudio()])
+@pytest.mark.parametrize("detection_ends_first", [False, True])
+def test_speech_that_the_client_ends_has_stopped(ends: inputs.ClientInput, detection_ends_first: bool) -> None:
+    desk = Desk()
+    desk.give(inputs.AppendAudio(MS * 900), inputs.VoiceStarted(0, 1))
+    if detection_ends_first:
+        desk.give(inputs.UpdateSession(SessionPatch(turn_detection=None)))
+    stopped, over, *_ = names(desk.give(ends))
+    assert stopped == "SpeechStopped"
+    assert over in ("AudioCommitted", "AudioCleared")
+    assert desk.last(events.SpeechStopped) == events.SpeechStopped(desk.last(events.SpeechStarted).item_id, 900)
+
+
+@pytest.mark.parametrize("ends", [inputs.CommitAudio(), inputs.ClearAudio()])
+def test_audio_without_speech_is_ended_without_a_word_of_it(ends: inputs.ClientInput) -> None:
+    desk = Desk()
+    desk.give(inputs.AppendAudio(MS * 900), ends)
+    assert not desk.all(events.SpeechStopped)
