@@ -22,6 +22,8 @@ class ClientLimits(Struct, frozen=True):
     faults_per_second: float = 2.0
     responses_at_once: int = 20
     responses_per_second: float = 1.0
+    turns_at_once: int = 30
+    turns_per_second: float = 2.0
     idle_seconds: float = 300.0
 
 
@@ -56,6 +58,11 @@ class ClientMeter:
         self._audio = Bucket(limits.audio_ahead_ms, limits.audio_speed * 1000, now_ms)
         self._faults = Bucket(limits.faults_at_once, limits.faults_per_second, now_ms)
         self._responses = Bucket(limits.responses_at_once, limits.responses_per_second, now_ms)
+        self._turns = Bucket(limits.turns_at_once, limits.turns_per_second, now_ms)
+
+    def allows_turn(self, now_ms: float) -> bool:
+        """Count a turn that the client commits; returns whether it may."""
+        return self._turns.take_if_there(1, now_ms)
 
     def message(self, now_ms: float) -> float:
         """Count a message; returns for how many milliseconds the client is not to be read."""

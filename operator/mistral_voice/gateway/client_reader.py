@@ -65,11 +65,15 @@ class ClientReader:
         if isinstance(event, inputs.AppendAudio):
             await self._audio(event)
         elif isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(_now_ms()):
-            self._metrics.limit_hit("responses")
-            message = "Too many responses were asked for in a short time; ask again in some seconds."
-            self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
+            self._limit(event, "responses", "Too many responses were asked for in a short time; ask again in some seconds.")
+        elif isinstance(event, inputs.CommitAudio) and not self._meter.allows_turn(_now_ms()):
+            self._limit(event, "turns", "Too many turns were committed in a short time; commit again in some seconds.")
         else:
             self._take(event)
+
+    def _limit(self, event: inputs.CreateResponse | inputs.CommitAudio, limit: str, message: str) -> None:
+        self._metrics.limit_hit(limit)
+        self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
 
     async def _may_be_read(self) -> None:
         wait_ms = self._meter.message(_now_ms())

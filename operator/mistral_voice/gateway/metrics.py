@@ -25,6 +25,9 @@ LIMITS = (
     "audio_rate",
     "input_backlog",
     "responses",
+    "turns",
+    "out_of_band",
+    "call_rounds",
     "idle",
     "outbound_bytes",
 )
@@ -107,6 +110,9 @@ class GatewayMetrics:
             Happening.TURN_UNNOTICED: fallbacks.labels(*self._constant, "unnoticed"),
             Happening.TURN_EVENTS_STALLED: fallbacks.labels(*self._constant, "stalled"),
             Happening.TRANSCRIPTION_STALLED: stalled.labels(*self._constant),
+            Happening.TURNS_LIMITED: self._limits["turns"],
+            Happening.OUT_OF_BAND_LIMITED: self._limits["out_of_band"],
+            Happening.CALL_ROUNDS_LIMITED: self._limits["call_rounds"],
         }
         barge_ins = self._counter(registry, "barge_ins", "Voices heard while the assistant spoke, by what came of it.", "outcome")
         self._barge_ins = {outcome: barge_ins.labels(*self._constant, outcome.value) for outcome in Outcome}

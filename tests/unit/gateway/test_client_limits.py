@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_voice.gateway.client_limits import Bucket, ClientLimits, ClientMeter
+from mistral_voice.gateway.upstream.transcriber import MOST_SOCKETS
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import noise, silence
@@ -75,6 +76,22 @@ async def test_too_many_responses_are_refused_and_the_session_goes_on(mistral: S
         assert (error["code"], error["event_id"]) == ("rate_limit_exceeded", "third")
         assert await gateway.metric("limits_hit_total", limit="responses") == 1
         await client.update(instructions="Still there?")
+
+
+async def test_too_many_turns_are_refused_and_few_have_a_socket(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    await mistral.add_fault("hang", endpoint="transcription_realtime")
+    limits = ClientLimits(turns_at_once=8, turns_per_second=0.001)
+    async with running_gateway(mistral, tmp_path, client_limits=limits) as gateway, gateway.connect() as client:
+        await client.update(audio={"input": {"turn_detection": None}})
+        for _ in range(10):
+            await client.send("input_audio_buffer.append", audio=base64.b64encode(silence(100)).decode())
+            await client.send("input_audio_buffer.commit", event_id="commit")
+        for _ in range(2):
+            error = (await client.until("error"))["error"]
+            assert (error["code"], error["event_id"]) == ("rate_limit_exceeded", "commit")
+        assert len(client.all("input_audio_buffer.committed")) == 8
+        assert await gateway.metric("limits_hit_total", limit="turns") == 2
+        assert await gateway.metric("upstream_requests_total", kind="transcription") == MOST_SOCKETS
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -153,12 +153,15 @@ class Measured(Struct, frozen=True):
 
 
 class Happening(StrEnum):
-    """What is worth counting: why a turn under semantic detection ended by its silence; a transcription that was begun anew."""
+    """What is worth counting: why a turn under semantic detection ended by its silence; a transcription that was begun anew; a limit."""
 
     TURN_EVENTS_MISSING = "turn_events_missing"
     TURN_UNNOTICED = "turn_unnoticed"
     TURN_EVENTS_STALLED = "turn_events_stalled"
     TRANSCRIPTION_STALLED = "transcription_stalled"
+    TURNS_LIMITED = "turns_limited"
+    OUT_OF_BAND_LIMITED = "out_of_band_limited"
+    CALL_ROUNDS_LIMITED = "call_rounds_limited"
 
 
 class Count(Struct, frozen=True):

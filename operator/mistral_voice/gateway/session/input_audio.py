@@ -16,6 +16,8 @@ STALLED_MS = 5000.0
 """While detection hears the caller speak, text is to come at least so often; else the turn is transcribed anew, once."""
 SHORTEST_COMMIT_MS = 100
 """A client can't commit less audio than this."""
+MOST_AWAITED_TURNS = 16
+"""Committed turns whose transcript may be awaited at once."""
 
 
 class OpenTurn(Struct, frozen=True):
@@ -163,6 +165,12 @@ class InputAudio:
     def awaits_transcript(self) -> bool:
         """Whether a committed turn's transcript is awaited."""
         return any(turn.committed_ms is not None for turn in self.pending.values())
+
+    @property
+    def oldest_in_excess(self) -> PendingTurn | None:
+        """The turn to give up before another is committed, if as many as may be are awaited already."""
+        awaited = [turn for turn in self.pending.values() if turn.committed_ms is not None]
+        return awaited[0] if len(awaited) >= MOST_AWAITED_TURNS else None
 
     def stalled(self, now_ms: float) -> list[PendingTurn]:
         """Return the turns whose transcription has stalled."""

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from mistral_voice.gateway.session import inputs
-from mistral_voice.gateway.session.commands import BargedIn, Outcome, PrepareSpeech
+from mistral_voice.gateway.session.commands import BargedIn, Count, Happening, Outcome, PrepareSpeech
 from mistral_voice.gateway.session.config import OutputModality
 from mistral_voice.gateway.session.context import Context
 from mistral_voice.gateway.session.errors import Fault, Refused
@@ -318,6 +318,7 @@ class Replies:
 
     def _begin_out_of_band(self, settings: ReplySettings) -> None:
         if len(self._out_of_band) >= MAX_OUT_OF_BAND:
+            self._context.outbox.put(Count(Happening.OUT_OF_BAND_LIMITED))
             message = f"{MAX_OUT_OF_BAND} responses outside the conversation are being made already; wait until one is done."
             raise Refused("response_limit_reached", message, "response.conversation")
         reply = Reply(settings, None, self._context.new_id, self._context.outbox, None)
@@ -333,7 +334,11 @@ class Replies:
     def _generate(self, reply: Reply, settings: ReplySettings | None = None) -> None:
         if reply is self._live:
             self._result_came = False
-        reply.generate(request(self._context, settings or reply.settings, self._cache_key), self._context.now_ms)
+        settings = settings or reply.settings
+        asked = request(self._context, settings, self._cache_key)
+        if asked.tools != settings.tools:
+            self._context.outbox.put(Count(Happening.CALL_ROUNDS_LIMITED))
+        reply.generate(asked, self._context.now_ms)
 
     def _usual(self) -> ReplySettings:
         return plan(self._context, ResponseOptions(), voice_is_fixed=self.voice_is_fixed)

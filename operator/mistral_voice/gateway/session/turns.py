@@ -32,7 +32,7 @@ from mistral_voice.gateway.session.events import (
     TranscriptionDelta,
     TranscriptionFailed,
 )
-from mistral_voice.gateway.session.input_audio import SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
+from mistral_voice.gateway.session.input_audio import MOST_AWAITED_TURNS, SHORTEST_COMMIT_MS, InputAudio, OpenTurn, PendingTurn
 from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
 from mistral_voice.gateway.session.overlap import Overlap
 from mistral_voice.gateway.session.semantic import SemanticTurn
@@ -140,6 +140,9 @@ class Turns:
                 "input_audio_buffer_commit_empty",
                 f"The input audio buffer holds {audio.uncommitted_ms} ms of audio; a commit needs at least {SHORTEST_COMMIT_MS} ms.",
             )
+        if audio.oldest_in_excess is not None:
+            self._context.outbox.put(Count(Happening.TURNS_LIMITED))
+            raise Refused("rate_limit_exceeded", f"The transcripts of {MOST_AWAITED_TURNS} turns are awaited already; commit again later.")
         if not self.is_open:
             self._open(audio.begins_ms)
         self._tell_speech_is_over()
@@ -277,11 +280,7 @@ class Turns:
             turn.retried, turn.text_due_ms = True, None
             self._context.outbox.put(Count(Happening.TRANSCRIPTION_STALLED), RetryTurn(turn.item_id))
         for turn in self._audio.due(self._context.now_ms):
-            self._context.outbox.put(DropTurn(turn.item_id))
-            if not turn.text.strip():
-                turn.fault = Fault(FaultKind.TIMED_OUT, "Mistral gave no transcript of the caller's words in time.")
-            turn.done = True
-            self._conclude_if_over(turn)
+            self._give_up(turn)
 
     def drop(self) -> None:
         """The session ends: nothing more is wanted of any turn."""
@@ -289,6 +288,14 @@ class Turns:
             self._context.outbox.put(DropTurn(item_id))
         self._audio.pending.clear()
         self._audio.turn = self._semantic = None
+
+    def _give_up(self, turn: PendingTurn) -> None:
+        """Wait no longer for a turn's transcript: it is what has come of it."""
+        self._context.outbox.put(DropTurn(turn.item_id))
+        if not turn.text.strip():
+            turn.fault = Fault(FaultKind.TIMED_OUT, "Mistral gave no transcript of the caller's words in time.")
+        turn.done = True
+        self._conclude_if_over(turn)
 
     def _open(self, from_ms: int) -> OpenTurn:
         turn = OpenTurn(self._context.new_id("item"), from_ms)
@@ -324,6 +331,10 @@ class Turns:
 
     def _end(self, turn: OpenTurn, at_ms: int) -> None:
         settings = self._context.config.turn_detection
+        excess = self._audio.oldest_in_excess
+        if excess is not None:
+            self._context.outbox.put(Count(Happening.TURNS_LIMITED))
+            self._give_up(excess)
         self._context.outbox.put(SpeechStopped(turn.item_id, at_ms))
         self._close(at_ms, replies=settings is not None and settings.create_response)
 

@@ -37,6 +37,8 @@ LARGEST_PIECE_MS = 1000
 """… and of at most a second, where much has come at once."""
 KEPT_MS = 60_000
 """A turn longer than a minute is not kept for sending again."""
+MOST_SOCKETS = 4
+"""Turns of one session that are transcribed at once; the next wait for a socket with their audio."""
 ENCODINGS = {AudioFormat.PCM: "pcm_s16le", AudioFormat.PCMU: "pcm_mulaw", AudioFormat.PCMA: "pcm_alaw"}
 """Mistral's names for the formats: the client's audio goes upstream as it came."""
 
@@ -45,7 +47,7 @@ class Transcriber:
     """The transcription sockets of one session."""
 
     def __init__(self, client: StreamClient, model: str, emit: Emit, spawn: Spawn, observer: UpstreamObserver) -> None:
-        self._mistral = _Mistral(client, model, emit, observer)
+        self._mistral = _Mistral(client, model, emit, observer, asyncio.Semaphore(MOST_SOCKETS))
         self._spawn = spawn
         self._turns: dict[str, _Turn] = {}
 
@@ -162,6 +164,7 @@ class _Mistral:
     model: str
     emit: Emit
     observer: UpstreamObserver
+    sockets: asyncio.Semaphore
     tells_turns: bool = True
 
 
@@ -191,7 +194,6 @@ class _Turn:
             self._do_without_turns()
         failures = 0
         while True:
-            self._mistral.observer.requested("transcription")
             try:
                 await alongside(self._transcribe(), self._watch())
             except TurnDetectionMissingError:
@@ -232,9 +234,11 @@ class _Turn:
     async def _transcribe(self) -> None:
         client, model, audio_format = self._mistral.client, self._mistral.model, self.audio.audio_format
         encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
-        async with open_transcription(client, model, encoding, self._language, self._end_timeout_ms) as socket:
-            self._only_errors = True
-            await alongside(self._receive(socket), self._send(socket))
+        async with self._mistral.sockets:
+            self._mistral.observer.requested("transcription")
+            async with open_transcription(client, model, encoding, self._language, self._end_timeout_ms) as socket:
+                self._only_errors = True
+                await alongside(self._receive(socket), self._send(socket))
 
     async def _watch(self) -> None:
         await self.stalled.wait()

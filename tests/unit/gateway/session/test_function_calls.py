@@ -189,6 +189,7 @@ def test_a_loop_of_calls_has_an_end() -> None:
         desk.give(inputs.ReplyCall(live(desk), 0, "weather", "{}"), inputs.ReplyFinished(live(desk), "tool_calls"))
         desk.give(result_of(calls_of(desk)[-1]), inputs.CreateResponse())
     assert desk.last(commands.StartReply).request.tools == ChatTools((WEATHER,), ToolMode.NONE)
+    assert desk.all(commands.Count) == [commands.Count(commands.Happening.CALL_ROUNDS_LIMITED)]
     desk.give(inputs.CancelResponse())
     desk.give(inputs.TranscriptDone(spoken_turn(desk, 4000, 5000), "And now?"))
     assert desk.last(commands.StartReply).request.tools.choice is ToolMode.AUTO
@@ -255,6 +256,7 @@ def test_responses_out_of_band_are_counted() -> None:
         desk.give(inputs.CreateResponse(ResponseOptions(out_of_band=True)))
     assert len(desk.all(events.ResponseCreated)) == 4
     assert desk.last(events.ErrorOccurred).code == "response_limit_reached"
+    assert desk.all(commands.Count) == [commands.Count(commands.Happening.OUT_OF_BAND_LIMITED)]
 
 
 def test_a_response_reads_its_own_input_and_what_it_refers_to() -> None:

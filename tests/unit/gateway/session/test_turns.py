@@ -7,7 +7,7 @@ from mistral_voice.gateway.session.commands import Stage
 from mistral_voice.gateway.session.config import OutputModality, SessionPatch, TranscriptionPatch, TurnDetectionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.events import ResponseStatus, StopReason
-from mistral_voice.gateway.session.input_audio import TRANSCRIPT_DEADLINE_MS, TRANSCRIPT_QUIET_MS
+from mistral_voice.gateway.session.input_audio import MOST_AWAITED_TURNS, TRANSCRIPT_DEADLINE_MS, TRANSCRIPT_QUIET_MS
 from mistral_voice.gateway.session.items import ItemStatus, Message, Part, PartKind, Role
 from mistral_voice.mistral.stream.errors import FaultKind
 from tests.support.session import MS, Desk, a_policy, message, names, only
@@ -402,6 +402,26 @@ def test_items_are_inserted_where_the_client_says() -> None:
 )
 def test_an_unknown_item_is_refused_with_the_code_that_clients_know(event: inputs.Input, code: str) -> None:
     assert only(events.ErrorOccurred, Desk().give(event))[0].code == code
+
+
+def test_a_client_can_not_commit_while_too_many_transcripts_are_awaited() -> None:
+    desk = Desk(a_policy(manual_turns_only=True))
+    for _ in range(MOST_AWAITED_TURNS + 3):
+        desk.give(inputs.AppendAudio(MS * 100), inputs.CommitAudio())
+    assert [error.code for error in desk.all(events.ErrorOccurred)] == ["rate_limit_exceeded"] * 3
+    assert len(desk.all(commands.StartTurn)) == MOST_AWAITED_TURNS + 1
+    assert desk.all(commands.Count) == [commands.Count(commands.Happening.TURNS_LIMITED)] * 3
+    desk.give(inputs.TranscriptDone(desk.all(commands.StartTurn)[0].item_id, "One."), inputs.CommitAudio())
+    assert len(desk.all(events.AudioCommitted)) == MOST_AWAITED_TURNS + 1
+
+
+def test_a_detected_turn_beyond_those_that_may_be_awaited_gives_the_oldest_up() -> None:
+    desk = Desk()
+    see_transcripts(desk)
+    turns = [spoken_turn(desk, 2100 * number, 2100 * number + 2000) for number in range(MOST_AWAITED_TURNS + 1)]
+    assert [failed.item_id for failed in desk.all(events.TranscriptionFailed)] == turns[:1]
+    assert desk.all(commands.DropTurn) == [commands.DropTurn(turns[0])]
+    assert desk.all(commands.Count) == [commands.Count(commands.Happening.TURNS_LIMITED)]
 
 
 def test_a_doubled_item_is_refused() -> None:
