@@ -106,7 +106,7 @@ def observed_pauses() -> Iterator[Pauses]:
 
 
 class Background:
-    """Tasks that run as long as the gateway. `failure` says what broke; a gateway without them is not alive."""
+    """Tasks that run as long as the gateway. `failure` says what broke; a gateway without its vital ones is not alive."""
 
     def __init__(self) -> None:
         self.failure: str | None = None

@@ -15,6 +15,7 @@ from mistral_voice.gateway.session import inputs
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.outbox import Output
+from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import silence, speech
@@ -179,6 +180,17 @@ async def test_an_error_of_ours_ends_its_session_alone(
 
         await eventually(it_is_counted, "the count of the session's end")
     assert "A mistake in our code." in caplog.text
+
+
+async def test_a_gateway_that_cannot_keep_spare_speech_sockets_is_alive(
+    mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(SpeechSockets, "_look_after", lambda _: 1 / 0)
+    async with running_gateway(mistral, tmp_path, speech_spares=4) as gateway, gateway.connect() as client:
+        await eventually(lambda: "spares broke" in caplog.text, "the pool to break")
+        await client.send("response.create")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert (await gateway.get("/healthz", metrics=True))[0] == 200
 
 
 async def test_what_still_comes_of_a_session_that_is_over_is_ignored(gateway: GatewayHandle) -> None:

@@ -267,6 +267,10 @@ class SpeechSockets:
             self._observer.failed("speech", error)
             self._failed(key.voice)
             return
+        except Exception as error:  # noqa: BLE001 - without a spare a reply opens a socket of its own; no other spare is the worse for it
+            _log.error("A spare speech socket could not be opened.", exc_info=error)
+            self._failed(key.voice)
+            return
         finally:
             self._opening.remove(key)
         if self._tasks is None:
@@ -279,6 +283,9 @@ class SpeechSockets:
         try:
             await line.socket.receive(None)
         except StreamError:
+            self._failed(line.key.voice)
+        except Exception as error:  # noqa: BLE001 - it is one spare the less
+            _log.error("A spare speech socket broke.", exc_info=error)
             self._failed(line.key.voice)
         else:
             _log.warning("A speech socket sent audio unasked; it is closed.")

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from mistral_voice.contract.secret import Secret
+from mistral_voice.gateway.upstream import speech_sockets
 from mistral_voice.gateway.upstream.speech_sockets import (
+    BACK_OFF_SECONDS,
     DEMAND_SECONDS,
     OLDEST_SECONDS,
     WANTED_SECONDS,
@@ -17,7 +19,7 @@ from mistral_voice.gateway.upstream.speech_sockets import (
 )
 from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_http
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
-from mistral_voice.mistral.stream.speech import SpeechEnd
+from mistral_voice.mistral.stream.speech import SpeechEnd, SpeechSocket, open_speech
 from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.waiting import eventually
 
@@ -172,6 +174,25 @@ async def test_a_spare_that_mistral_closed_is_not_given_out(pod: Pod) -> None:
     async with pod.sockets.lease(VOICE) as lease:
         assert not lease.was_spare
         assert await say(lease) > 0
+
+
+async def test_an_error_of_ours_costs_one_spare_and_no_other(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def stumbling(client: StreamClient, model: str, voice: str) -> AbstractAsyncContextManager[SpeechSocket]:
+        opened.append(voice)
+        if len(opened) == 2:
+            raise ZeroDivisionError("A mistake in our code.")
+        return open_speech(client, model, voice)
+
+    monkeypatch.setattr(speech_sockets, "open_speech", stumbling)
+    async with pod.sockets.lease(VOICE) as lease:
+        await say(lease)
+    await eventually(lambda: len(opened) == 2, "a spare to be tried")
+    pod.now += BACK_OFF_SECONDS[1]
+    async with pod.sockets.lease(VOICE) as lease:
+        await say(lease)
+    await pod.spares(1)
 
 
 async def test_a_spare_that_speaks_unasked_is_closed(pod: Pod) -> None:
