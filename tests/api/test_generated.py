@@ -192,4 +192,5 @@ def _wanted(body: KubeObject) -> set[str]:
         kinds |= {"Deployment"} | ({"HorizontalPodAutoscaler"} if "autoscaling" in gateway else set())
     if "tokenSecretRef" not in gateway.get("auth", {}):
         kinds.add("Secret")
-    return kinds | ({"Ingress"} if "ingress" in gateway.get("expose", {}) else set())
+    exposed = gateway.get("expose", {})  # Without the Gateway API in the cluster, an HTTPRoute is not valid.
+    return kinds | ({"Ingress"} if "ingress" in exposed else set()) | ({"HTTPRoute"} if "httpRoute" in exposed else set())
