@@ -197,8 +197,8 @@ class Connection:
                     self._hearing.finish_turn(output)
                 case commands.DropTurn(item_id=item_id):
                     self._hearing.drop_turn(item_id)
-                case commands.PrepareSpeech(voice=voice):
-                    self._speaker.prepare(voice)
+                case commands.PrepareSpeech(voice=voice, response_id=response_id):
+                    self._speaker.prepare(voice, response_id)
                 case commands.StartReply(response_id=response_id, request=request):
                     self._chat_model = request.model
                     self._replier.start(response_id, request)

@@ -62,9 +62,10 @@ class DropTurn(Struct, frozen=True):
 
 
 class PrepareSpeech(Struct, frozen=True):
-    """A spoken reply is likely soon; be ready to speak with this voice."""
+    """A spoken reply is likely soon; be ready to speak with this voice. No reply: it isn't known yet which it will be."""
 
     voice: str
+    response_id: str | None = None
 
 
 class StartReply(Struct, frozen=True):

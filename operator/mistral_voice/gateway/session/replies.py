@@ -328,7 +328,7 @@ class Replies:
     def _announce(self, reply: Reply) -> None:
         self.has_begun = True
         if reply.settings.output is OutputModality.AUDIO:
-            self._context.outbox.put(PrepareSpeech(reply.settings.voice))
+            self._context.outbox.put(PrepareSpeech(reply.settings.voice, reply.id))
         reply.announce()
 
     def _generate(self, reply: Reply, settings: ReplySettings | None = None) -> None:

@@ -15,13 +15,15 @@ class Speaker:
         self._spawn = spawn
         self._observer = observer
         self._prepared: ReplySpeech | None = None
+        self._prepared_for: str | None = None
         self._speaking: dict[str, ReplySpeech] = {}
 
-    def prepare(self, voice: str) -> None:
-        """Take a socket ahead of the first text."""
+    def prepare(self, voice: str, response_id: str | None) -> None:
+        """Take a socket ahead of the first text. It is for the first reply that is named, and goes with it if that is dropped."""
         if self._prepared is None or self._prepared.voice != voice or self._prepared.is_over:
             self._discard_prepared()
             self._prepared = self._begun(voice)
+        self._prepared_for = self._prepared_for or response_id
 
     def speak(self, command: Speak) -> None:
         """Speak a segment of a reply."""
@@ -39,14 +41,15 @@ class Speaker:
             speech.finish()
 
     def drop(self, response_id: str) -> None:
-        """Stop speaking this reply, also the one that was to begin."""
-        self._discard_prepared()
+        """Stop speaking this reply, also if it was only to begin. What was prepared for another stays."""
+        if self._prepared_for == response_id:
+            self._discard_prepared()
         speech = self._speaking.get(response_id)
         if speech is not None:
             speech.stop()
 
     def _taken(self, voice: str) -> ReplySpeech:
-        prepared, self._prepared = self._prepared, None
+        prepared, self._prepared, self._prepared_for = self._prepared, None, None
         if prepared is not None and prepared.voice == voice and not prepared.is_over:
             return prepared
         if prepared is not None:
@@ -61,4 +64,4 @@ class Speaker:
     def _discard_prepared(self) -> None:
         if self._prepared is not None:
             self._prepared.stop()
-            self._prepared = None
+        self._prepared = self._prepared_for = None
