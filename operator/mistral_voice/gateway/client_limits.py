@@ -10,12 +10,15 @@ class ClientLimits(Struct, frozen=True):
     """The bounds of one connection.
 
     Each rate is a bucket: so much at once, and so much a second in the long run. `audio_ahead_ms` may come before its time, and
-    `audio_speed` times real time after that. `idle_seconds` 0: no limit.
+    `audio_speed` times real time after that. `text_bytes` are those of messages without audio, and of their answers.
+    `idle_seconds` 0: no limit.
     """
 
     message_bytes: int = 1024 * 1024
     messages_at_once: int = 1000
     messages_per_second: float = 300.0
+    text_bytes_at_once: int = 4 * 1024 * 1024
+    text_bytes_per_second: float = 1024 * 1024
     audio_ahead_ms: float = 60_000.0
     audio_speed: float = 4.0
     faults_at_once: int = 200
@@ -55,6 +58,7 @@ class ClientMeter:
 
     def __init__(self, limits: ClientLimits, now_ms: float) -> None:
         self._messages = Bucket(limits.messages_at_once, limits.messages_per_second, now_ms)
+        self._text = Bucket(limits.text_bytes_at_once, limits.text_bytes_per_second, now_ms)
         self._audio = Bucket(limits.audio_ahead_ms, limits.audio_speed * 1000, now_ms)
         self._faults = Bucket(limits.faults_at_once, limits.faults_per_second, now_ms)
         self._responses = Bucket(limits.responses_at_once, limits.responses_per_second, now_ms)
@@ -67,6 +71,10 @@ class ClientMeter:
     def message(self, now_ms: float) -> float:
         """Count a message; returns for how many milliseconds the client is not to be read."""
         return self._messages.take(1, now_ms)
+
+    def text(self, text_bytes: int, now_ms: float) -> float:
+        """Count a message without audio and its answers; returns for how many milliseconds the client is not to be read."""
+        return self._text.take(text_bytes, now_ms)
 
     def audio(self, audio_bytes: int, now_ms: float) -> float:
         """Count audio; returns for how many milliseconds the client is not to be read."""

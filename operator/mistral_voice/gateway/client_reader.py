@@ -11,17 +11,23 @@ from mistral_voice.gateway.client_limits import PCM_BYTES_PER_MS, ClientMeter
 from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
+from mistral_voice.gateway.outbound import Outbound
 from mistral_voice.gateway.protocol.client_events import BadEventError, decode
 from mistral_voice.gateway.session import inputs
 
 SLICE_BYTES = 100 * PCM_BYTES_PER_MS
 """Long audio is taken in such slices, with the other sessions' turn between them."""
 MESSAGES_IN_A_ROW = 16
-"""After so many messages that were there already, the other sessions have their turn."""
+"""After so many messages that were there already, the other sessions have their turn;"""
+BYTES_IN_A_ROW = 64 * 1024
+"""… and after so many bytes of them and of their answers."""
 
 
 class ClientReader:
-    """`take` hands an input to the session, `complain` answers a message that can't be used. `last_heard` is in the loop's time."""
+    """`take` hands an input to the session, `complain` answers a message that can't be used; `answers` is where what comes of it goes.
+
+    `last_heard` is in the loop's time.
+    """
 
     def __init__(
         self,
@@ -30,6 +36,7 @@ class ClientReader:
         hearing: Hearing,
         take: Callable[[inputs.Input], None],
         complain: Callable[[BadEventError], None],
+        answers: Outbound,
         metrics: GatewayMetrics,
     ) -> None:
         self._socket = socket
@@ -37,9 +44,11 @@ class ClientReader:
         self._hearing = hearing
         self._take = take
         self._complain = complain
+        self._answers = answers
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._in_a_row = 0
+        self._bytes_in_a_row = 0
         self.last_heard = self._loop.time()
 
     async def run(self) -> None:
@@ -57,14 +66,20 @@ class ClientReader:
 
     async def _message(self, text: bytes) -> None:
         await self._may_be_read()
+        answered = self._answers.taken_bytes
         try:
             event = decode(text)
         except BadEventError as error:
             self._refuse(error)
-            return
-        if isinstance(event, inputs.AppendAudio):
-            await self._audio(event)
-        elif isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(_now_ms()):
+        else:
+            if isinstance(event, inputs.AppendAudio):
+                await self._audio(event)
+                return
+            self._do(event)
+        await self._count(len(text) + self._answers.taken_bytes - answered)
+
+    def _do(self, event: inputs.ClientInput) -> None:
+        if isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(_now_ms()):
             self._limit(event, "responses", "Too many responses were asked for in a short time; ask again in some seconds.")
         elif isinstance(event, inputs.CommitAudio) and not self._meter.allows_turn(_now_ms()):
             self._limit(event, "turns", "Too many turns were committed in a short time; commit again in some seconds.")
@@ -74,6 +89,16 @@ class ClientReader:
     def _limit(self, event: inputs.CreateResponse | inputs.CommitAudio, limit: str, message: str) -> None:
         self._metrics.limit_hit(limit)
         self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
+
+    async def _count(self, text_bytes: int) -> None:
+        wait_ms = self._meter.text(text_bytes, _now_ms())
+        if wait_ms:
+            self._metrics.limit_hit("text_rate")
+            await self._socket.leave_unread(wait_ms / 1000)
+        self._bytes_in_a_row += text_bytes
+        if self._bytes_in_a_row >= BYTES_IN_A_ROW:
+            self._bytes_in_a_row = 0
+            await asyncio.sleep(0)
 
     async def _may_be_read(self) -> None:
         wait_ms = self._meter.message(_now_ms())

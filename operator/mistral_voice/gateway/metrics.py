@@ -20,6 +20,7 @@ LIMITS = (
     "secret_sessions",
     "message_size",
     "message_rate",
+    "text_rate",
     "malformed_message",
     "faults",
     "audio_rate",

@@ -15,13 +15,17 @@ class SlowConsumerError(GatewayError):
 
 
 class Outbound:
-    """Messages in order. `put` never waits; `run` writes until `finish` was called and all is written."""
+    """Messages in order. `put` never waits; `run` writes until `finish` was called and all is written.
+
+    `taken_bytes` are those of all messages that were ever put.
+    """
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], most_bytes: int = MOST_BYTES) -> None:
         self._write = write
         self._most_bytes = most_bytes
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
+        self.taken_bytes = 0
         self._finished = False
         self._changed = asyncio.Event()
 
@@ -31,6 +35,7 @@ class Outbound:
             raise SlowConsumerError(f"The client has left {self._bytes} bytes unread.")
         self._waiting.append(message)
         self._bytes += len(message)
+        self.taken_bytes += len(message)
         self._changed.set()
 
     def finish(self) -> None:

@@ -61,6 +61,7 @@ BAD = {
     item(type="function_call", name="f"): ("missing_required_parameter", "item.arguments", "e1"),
     item(type="mcp_call"): ("invalid_value", "item.type", "e1"),
     item(type="item_reference", id="x"): ("invalid_value", "item.type", "e1"),
+    item(type="message", role="user", content=[{"type": "input_audio"}] * 65): ("invalid_value", "item.content", "e1"),
     item(id="x" * 200): ("invalid_value", "item.id", "e1"),
     session(tools=[{"type": "mcp", "server_label": "x"}]): ("not_available", "session.tools[0].type", "e1"),
     session(tools=[{"type": "function", "name": "a function"}]): ("invalid_value", "session.tools[0].name", "e1"),

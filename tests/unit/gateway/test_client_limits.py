@@ -115,6 +115,16 @@ async def test_messages_that_come_too_quickly_wait_and_none_is_lost(mistral: Sim
         assert await gateway.metric("limits_hit_total", limit="message_rate") > 0
 
 
+async def test_messages_wait_by_their_bytes_and_by_those_of_their_answers(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    limits = ClientLimits(text_bytes_at_once=45_000, text_bytes_per_second=5_000)
+    async with running_gateway(mistral, tmp_path, client_limits=limits) as gateway, gateway.connect() as client:
+        await client.update(instructions="x" * 20_000)
+        assert await gateway.metric("limits_hit_total", limit="text_rate") == 0
+        await client.update()
+        assert await gateway.metric("limits_hit_total", limit="text_rate") > 0
+        await client.update(instructions="Still there?")
+
+
 async def test_a_client_that_must_wait_is_not_taken_for_dead(
     mistral: SimulatorHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from mistral_voice.gateway.session.inputs import ItemReference
 from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Item, ItemStatus, Message, Part, PartKind, Role
 
 MAX_ID_CHARACTERS = 128
+MAX_PARTS = 64
 _IMAGES = ("data:image/png;base64,", "data:image/jpeg;base64,")
 
 
@@ -82,6 +83,8 @@ def _message_of(wire: WireItem, place: str) -> Message:
     if wire.role not in tuple(Role):
         raise Refused("invalid_value", "`role` must be system, user or assistant.", f"{place}.role")
     role = Role(wire.role)
+    if len(wire.content) > MAX_PARTS:
+        raise Refused("invalid_value", f"A message has at most {MAX_PARTS} parts of content.", f"{place}.content")
     parts = tuple(_part_of(content, role, f"{place}.content[{index}]") for index, content in enumerate(wire.content))
     return Message(wire.id or "", role, parts)
 

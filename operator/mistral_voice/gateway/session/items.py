@@ -4,6 +4,9 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 
+PART_CHARACTERS = 16
+"""What a part of a message counts for beside its text."""
+
 
 class Role(StrEnum):
     """Who speaks in a message."""
@@ -67,8 +70,8 @@ class Message(Struct, frozen=True):
 
     @property
     def characters(self) -> int:
-        """How much text the item brings into the context."""
-        return len(self.text)
+        """How much the item brings into the context: its text, and what holds it together."""
+        return len(self.id) + sum(PART_CHARACTERS + len(part.text or "") for part in self.parts)
 
     def with_text(self, index: int, text: str | None) -> "Message":
         """Return the message with the text of one part replaced."""
@@ -87,8 +90,8 @@ class FunctionCall(Struct, frozen=True):
 
     @property
     def characters(self) -> int:
-        """How much text the item brings into the context."""
-        return len(self.name) + len(self.arguments)
+        """How much the item brings into the context: its text, and what holds it together."""
+        return len(self.id) + len(self.call_id) + len(self.name) + len(self.arguments)
 
 
 class FunctionOutput(Struct, frozen=True):
@@ -101,8 +104,8 @@ class FunctionOutput(Struct, frozen=True):
 
     @property
     def characters(self) -> int:
-        """How much text the item brings into the context."""
-        return len(self.output)
+        """How much the item brings into the context: its text, and what holds it together."""
+        return len(self.id) + len(self.call_id) + len(self.output)
 
 
 Item = Message | FunctionCall | FunctionOutput

@@ -1,7 +1,7 @@
 """The bounds of a conversation."""
 
 from mistral_voice.gateway.session.conversation import MAX_CHARACTERS, MAX_IMAGES, MAX_ITEMS, Conversation
-from mistral_voice.gateway.session.items import FunctionCall, FunctionOutput, Message, Part, PartKind, Role
+from mistral_voice.gateway.session.items import PART_CHARACTERS, FunctionCall, FunctionOutput, Message, Part, PartKind, Role
 
 
 def picture(name: str) -> Message:
@@ -25,3 +25,11 @@ def test_the_oldest_items_leave_a_conversation_that_is_too_long() -> None:
     assert conversation.get("4") is None
     conversation.add(FunctionCall("long", "call", "f", "x" * MAX_CHARACTERS))
     assert [item.id for item in conversation.items] == ["long"]
+
+
+def test_parts_without_words_and_ids_count_too() -> None:
+    conversation = Conversation("conv")
+    silent = tuple(Part(PartKind.INPUT_AUDIO) for _ in range(64))
+    for number in range(MAX_ITEMS):
+        conversation.add(Message(f"{number:0128}", Role.USER, silent))
+    assert len(conversation.items) == MAX_CHARACTERS // (128 + 64 * PART_CHARACTERS)
