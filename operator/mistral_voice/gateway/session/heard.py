@@ -8,6 +8,9 @@ from mistral_voice.gateway.session.audio_format import AudioFormat
 
 USUAL_MS_PER_CHARACTER = 65.0
 """How long speech takes, until the reply's own voice has shown it."""
+LONGEST_MS = 10_000.0
+LONGEST_MS_PER_CHARACTER = 500.0
+"""Speech of a clause that is longer than both together has no end."""
 
 
 class SpokenSegment(Struct, frozen=True):
@@ -63,6 +66,10 @@ class _Segment(Struct):
     finished: bool = False
 
 
+def _is_over(segment: _Segment) -> bool:
+    return segment.finished and segment.sent_bytes >= segment.made_bytes
+
+
 class SpokenText:
     """The segments of a reply, and how far each has been spoken by the upstream and sent to the client."""
 
@@ -70,6 +77,7 @@ class SpokenText:
         self._bytes_per_ms = audio_format.bytes_per_ms
         self._segments: list[_Segment] = []
         self._ended = False
+        self._over = 0
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -86,6 +94,21 @@ class SpokenText:
     def made(self, segment: int, size: int) -> None:
         """The upstream has spoken so many bytes more of a segment."""
         self._segments[segment].made_bytes += size
+
+    def is_endless(self, segment: int) -> bool:
+        """Whether more was spoken of a segment than it can take to say it."""
+        said = self._segments[segment]
+        return said.made_bytes / self._bytes_per_ms > LONGEST_MS + LONGEST_MS_PER_CHARACTER * len(said.text)
+
+    def ahead_ms(self, asked: int) -> float:
+        """Return how much audio of the first `asked` segments is still to be sent, as far as that can be told."""
+        while self._over < asked and _is_over(self._segments[self._over]):
+            self._over += 1
+        return sum(self._unsent_ms(segment) for segment in self._segments[self._over : asked])
+
+    def _unsent_ms(self, segment: _Segment) -> float:
+        usual_ms = 0.0 if segment.finished else len(segment.text) * USUAL_MS_PER_CHARACTER
+        return max(segment.made_bytes / self._bytes_per_ms, usual_ms) - segment.sent_bytes / self._bytes_per_ms
 
     def sent(self, segment: int, size: int) -> None:
         """So many bytes more of a segment went to the client."""

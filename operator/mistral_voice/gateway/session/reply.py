@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 from msgspec import structs
 
-from mistral_voice.gateway.session.commands import DropReply, FinishSpeech, Measured, Speak, Stage, StartReply
+from mistral_voice.gateway.session.commands import DropReply, Measured, Speak, Stage, StartReply
 from mistral_voice.gateway.session.config import OutputModality
 from mistral_voice.gateway.session.context import NewId
 from mistral_voice.gateway.session.conversation import Conversation
@@ -32,6 +32,7 @@ from mistral_voice.gateway.session.playout import Playout
 from mistral_voice.gateway.session.reply_calls import ReplyCalls
 from mistral_voice.gateway.session.reply_plan import ReplySettings
 from mistral_voice.gateway.session.resumption import TextEnd
+from mistral_voice.gateway.session.unspoken import Unspoken
 from mistral_voice.gateway.text.clauses import ClauseSplitter
 from mistral_voice.gateway.text.speakable import Speakable
 from mistral_voice.mistral.stream.chat_request import ChatRequest
@@ -76,6 +77,7 @@ class Reply:
         self._splitter = ClauseSplitter()
         self._speakable = Speakable()
         self._spoken = SpokenText(settings.audio_format)
+        self._unspoken = Unspoken(self.id, self._spoken, outbox)
         self._playout = Playout(settings.lead_ms, heard_from_ms, settings.audio_format)
         self._usage = ResponseUsage()
         self._turn_committed_ms = turn_committed_ms
@@ -162,7 +164,7 @@ class Reply:
             self._speak(piece)
         if end is not None:
             self._text_end = end
-            self._outbox.put(FinishSpeech(self.id))
+            self._unspoken.finish()
 
     def text(self, text: str, now_ms: float) -> None:
         """More text came from the model."""
@@ -199,7 +201,7 @@ class Reply:
             for piece in self._splitter.finish():
                 self._speak(piece)
             if len(self._spoken):
-                self._outbox.put(FinishSpeech(self.id))
+                self._unspoken.finish()
 
     def fail_text(self, fault: Fault) -> None:
         """The text broke off. What is being spoken is spoken to its end; the clause that was left incomplete never is."""
@@ -210,12 +212,15 @@ class Reply:
             return
         self._text_end = TextEnd(ResponseStatus.FAILED, fault=fault)
         self._calls.end(whole=False)
-        self._outbox.put(FinishSpeech(self.id))
+        self._unspoken.finish()
 
     def audio(self, segment: int, audio: bytes) -> None:
         """Audio of a segment came."""
         if self._phase is _Phase.GENERATING and segment < len(self._spoken):
             self._spoken.made(segment, len(audio))
+            if self._spoken.is_endless(segment):
+                self.fail_speech(Fault(FaultKind.GARBLED, "The speech failed: Mistral spoke on though all was said."))
+                return
             self._playout.push(segment, audio)
 
     def finish_segment(self, segment: int, audio_tokens: int) -> None:
@@ -229,6 +234,7 @@ class Reply:
             return
         if not withheld:
             self._release(now_ms)
+        self._unspoken.advance()
         end = self._text_end
         if end is not None and self._playout.is_empty and self._spoken.is_finished:
             self._end(end.status, reason=end.reason, fault=end.fault)
@@ -260,6 +266,7 @@ class Reply:
     def _drop(self) -> None:
         if not self._dropped:
             self._dropped = True
+            self._unspoken.drop()
             self._outbox.put(DropReply(self.id))
 
     def _write(self, text: str) -> None:
@@ -275,10 +282,8 @@ class Reply:
         delta = f" {spoken}" if self._text else spoken
         self._text += delta
         self._spoken.add(spoken)
-        self._outbox.put(
-            TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta, self._index),
-            Speak(self.id, len(self._spoken) - 1, spoken, self.settings.voice, self.settings.audio_format),
-        )
+        self._outbox.put(TextDelta(self.id, item.id, PartKind.OUTPUT_AUDIO, delta, self._index))
+        self._unspoken.add(Speak(self.id, len(self._spoken) - 1, spoken, self.settings.voice, self.settings.audio_format))
 
     def _release(self, now_ms: float) -> None:
         for segment, audio in self._playout.release(now_ms):

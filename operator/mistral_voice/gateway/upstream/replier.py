@@ -4,8 +4,9 @@ import asyncio
 from contextlib import aclosing
 
 from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, ReplyFinished, ReplyText, Usage
+from mistral_voice.gateway.upstream.answer_limit import AnswerLimit
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, fault_of
-from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatPiece, ChatText, ChatUsage, stream_chat
+from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatEnd, ChatPiece, ChatText, ChatUsage, stream_chat
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import StreamError
@@ -37,11 +38,15 @@ class Replier:
         for attempt in range(1, ATTEMPTS + 1):
             self._observer.requested("chat", request.model)
             began = False
+            limit = AnswerLimit()
             try:
                 async with aclosing(stream_chat(self._client, request)) as answer:
                     async for piece in answer:
                         began = True
-                        self._emit(_input_of(response_id, piece))
+                        admitted = limit.admit(piece)
+                        self._emit(_input_of(response_id, admitted))
+                        if isinstance(admitted, ChatEnd):
+                            return
             except StreamError as error:
                 self._observer.failed("chat", error, request.model)
                 if began or attempt == ATTEMPTS or not error.is_transient:
