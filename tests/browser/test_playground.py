@@ -102,8 +102,9 @@ async def gateway(temperament: Talkative, tmp_path: Path) -> AsyncIterator[Gatew
         yield running
 
 
-async def enter(page: Page, gateway: GatewayHandle, token: str = TOKEN) -> None:
+async def enter(page: Page, gateway: GatewayHandle, token: str = TOKEN, first: str = "0") -> None:
     await page.open(gateway.base_url + "/")
+    await page.evaluate(first)
     assert await page.evaluate("location.pathname") == "/playground/"
     await page.evaluate(f"document.getElementById('token').value = '{token}'")
     await page.evaluate("document.getElementById('start').click()")
@@ -158,6 +159,31 @@ async def test_somebody_types_instead(gateway: GatewayHandle, tmp_path: Path) ->
         await page.until(f"{said_by('assistant')}.some((line) => line.includes('Joe'))", "the reply", 60)
         assert await page.evaluate(said_by("caller")) == ["What is your name?"]
         assert await page.evaluate("violations") == []
+        assert page.exceptions == []
+
+
+async def test_without_a_microphone_the_page_says_so(gateway: GatewayHandle, tmp_path: Path) -> None:
+    async with running_page(write_wav(tmp_path / "voice.wav", silence(500), rate_hz=48_000), tmp_path) as page:
+        await enter(
+            page, gateway, first="navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }; 0"
+        )
+        await page.until("!document.getElementById('writing').hidden", "the connection")
+        assert "no microphone" in await page.evaluate("document.getElementById('transcript').textContent")
+
+
+async def test_a_session_that_closes_while_the_browser_asks_for_the_microphone_is_not_shown(gateway: GatewayHandle, tmp_path: Path) -> None:
+    async with running_page(write_wav(tmp_path / "voice.wav", silence(500), rate_hz=48_000), tmp_path) as page:
+        asks = "navigator.mediaDevices.getUserMedia = () => new Promise((_, reject) => { window.deny = () => reject(new Error('no')); }); 0"
+        await enter(page, gateway, first=asks)
+        await page.until("window.deny !== undefined", "the question")
+        assert gateway.lifecycle is not None
+        (session,) = gateway.lifecycle.sessions
+        session.drain(0)
+        await page.until("document.getElementById('problem').textContent.includes('is being stopped')", "the session's end")
+        await page.evaluate("window.deny(); 0")
+        await page.until("!document.getElementById('start').disabled", "the page to be ready again")
+        assert await page.evaluate("document.body.classList.contains('live')") is False
+        assert await page.evaluate("document.getElementById('welcome').open") is True
         assert page.exceptions == []
 
 

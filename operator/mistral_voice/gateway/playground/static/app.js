@@ -30,6 +30,7 @@ function activity(text) {
   $("activity").textContent = text || "\u00a0";
 }
 
+// Tells whether there is a session in the end: it may close while the browser asks for the microphone.
 async function start(token) {
   const secret = await clientSecret(token);
   loudspeaker = new Loudspeaker({
@@ -41,16 +42,25 @@ async function start(token) {
     onStopped: truncate,
   });
   await loudspeaker.start();
-  connection = new Connection({ onEvent, onSent: (event) => log.add("sent", event), onClose });
-  await connection.open(secret);
-  microphone = new Microphone(onPiece);
+  const opened = new Connection({ onEvent, onSent: (event) => log.add("sent", event), onClose });
+  connection = opened;
+  transcript.clear();
+  await opened.open(secret);
+  const asked = new Microphone(onPiece);
   try {
-    await microphone.start();
+    await asked.start();
+    if (connection !== opened) {
+      asked.stop();
+      return false;
+    }
+    microphone = asked;
     activity("Listening");
   } catch (error) {
-    microphone = null;
+    asked.stop();
+    if (connection !== opened) return false;
     transcript.note(`There is no microphone (${error.name}). You can type, and hear the replies.`);
   }
+  return true;
 }
 
 function onPiece(pcm, level) {
@@ -161,7 +171,7 @@ function leave(message) {
   status("Not connected", "off");
   transcript.note(message);
   $("problem").textContent = message;
-  $("welcome").showModal();
+  if (!$("welcome").open) $("welcome").showModal();
 }
 
 function live() {
@@ -179,9 +189,8 @@ $("connect").addEventListener("submit", async (submitted) => {
   $("problem").textContent = "";
   status("Connecting…", "wait");
   try {
-    await start(token);
+    if (!(await start(token))) return;
     $("token").value = "";
-    transcript.clear();
     $("welcome").close();
     live();
     $("text").focus();
