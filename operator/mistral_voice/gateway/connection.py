@@ -5,7 +5,6 @@ import contextlib
 import logging
 import secrets
 import string
-import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from mistral_voice.gateway.client_limits import ClientLimits, ClientMeter
 from mistral_voice.gateway.client_reader import ClientReader
 from mistral_voice.gateway.client_socket import ClientSocket
+from mistral_voice.gateway.clock import Clock
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
@@ -54,6 +54,7 @@ class Surroundings:
     speech: SpeechSockets
     metrics: GatewayMetrics
     limits: ClientLimits
+    clock: Clock
     tracer: Tracer | None = None
 
 
@@ -69,13 +70,14 @@ class Connection:
         self._speech = surroundings.speech
         self._metrics = surroundings.metrics
         self._limits = surroundings.limits
-        self._meter = ClientMeter(surroundings.limits, _now_ms())
+        self._now_ms = surroundings.clock.now_ms
+        self._meter = ClientMeter(surroundings.limits, self._now_ms())
         self._session = Session(
             self.session_id,
             policy,
             new_id,
-            now_ms=_now_ms(),
-            expires_at=int(time.time()) + policy.max_duration_ms // 1000,
+            now_ms=self._now_ms(),
+            expires_at=int(surroundings.clock.wall()) + policy.max_duration_ms // 1000,
         )
         self._writer = EventWriter(self.session_id.removeprefix("sess_")[:8] + "_")
         self._outbound = Outbound(self._write)
@@ -153,7 +155,7 @@ class Connection:
             event = self._inbox.popleft()
             if self._trace is not None:
                 self._trace.took(event)
-            self._act_on(self._session.handle(event, _now_ms()))
+            self._act_on(self._session.handle(event, self._now_ms()))
         self._set_tick()
 
     def _break(self, error: Exception) -> None:
@@ -251,7 +253,7 @@ class Connection:
                 return
             self._tick.cancel()
         self._tick_ms = wanted_ms
-        self._tick = asyncio.get_running_loop().call_later(max(0.0, wanted_ms - _now_ms()) / 1000, self._on_tick)
+        self._tick = asyncio.get_running_loop().call_later(max(0.0, wanted_ms - self._now_ms()) / 1000, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None
@@ -262,7 +264,7 @@ class Connection:
 
     def _tell_fault(self, error: ErrorOccurred) -> None:
         self._send(self._writer.write(error))
-        if not self._meter.allows_fault(_now_ms()) and self._end is None:
+        if not self._meter.allows_fault(self._now_ms()) and self._end is None:
             self._metrics.limit_hit("faults")
             message = "The client has sent too many messages that can't be used."
             self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.TOO_MANY_FAULTS, message))
@@ -312,7 +314,3 @@ class _SessionOverError(Exception):
 def new_id(prefix: str) -> str:
     """Return an id as the protocol's clients know them: a prefix and 20 random characters."""
     return f"{prefix}_" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(20))
-
-
-def _now_ms() -> float:
-    return time.monotonic() * 1000

@@ -17,6 +17,7 @@ from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigEr
 from mistral_voice.gateway.admission import Doorkeeper
 from mistral_voice.gateway.client_secret import ClientSecrets
 from mistral_voice.gateway.client_token import ClientTokens
+from mistral_voice.gateway.clock import Clock
 from mistral_voice.gateway.connection import Surroundings
 from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.housekeeping import Background, ServedCertificate, keep_house
@@ -99,11 +100,12 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         housekeeping = keep_house(metrics, lifecycle, certificate)
         await closing.enter_async_context(background.running(detection=engine.run(), housekeeping=housekeeping))
         await closing.enter_async_context(Background().running(spares=speech.run()))
-        secrets = ClientSecrets(tokens, config.integration)
+        clock = Clock()
+        secrets = ClientSecrets(tokens, config.integration, clock.wall)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
         limits = structs.replace(settings.client_limits, message_bytes=config.limits.max_message_bytes)
         tracer = await closing.enter_async_context(tracing(config.tracing_endpoint, config.integration))
-        surroundings = Surroundings(client, engine, speech, metrics, limits, tracer)
+        surroundings = Surroundings(client, engine, speech, metrics, limits, clock, tracer)
         clients = ClientPort(door, secrets, lifecycle, surroundings, config.limits.max_sessions)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (

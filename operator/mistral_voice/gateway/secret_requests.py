@@ -1,7 +1,6 @@
 """`POST /v1/realtime/client_secrets`: a server asks for an ephemeral secret."""
 
 import secrets
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -36,8 +35,8 @@ class SecretRequest(Struct, frozen=True):
     max_duration_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
 
 
-def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body: bytes) -> dict[str, Any]:
-    """Return the answer to a request with this body. Raises Refused if it can't be had."""
+def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body: bytes, now: float) -> dict[str, Any]:
+    """Return the answer to a request with this body; `now` is in seconds since 1970. Raises Refused if it can't be had."""
     try:
         wanted = msgspec.json.decode(body or b"{}", type=SecretRequest)
     except msgspec.ValidationError as error:
@@ -47,7 +46,7 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
         raise Refused("invalid_json", "The body is not valid JSON.") from None
     session = b"{}" if bytes(wanted.session) == b"null" else bytes(wanted.session)
     bound = bound_policy(policy, session, wanted.max_duration_seconds)
-    expires_at = int(time.time()) + (wanted.expires_after or ExpiresAfter()).seconds
+    expires_at = int(now) + (wanted.expires_after or ExpiresAfter()).seconds
     claims = Claims(secrets.token_urlsafe(9), expires_at, Raw(session), wanted.max_duration_seconds)
     try:
         value = secrets_of.issue(token, claims)

@@ -62,7 +62,7 @@ class ClientPort:
     async def _new_secret(self, request: web.Request) -> web.Response:
         try:
             token = self._door.server_token(request)
-            answer = issue(self._secrets, self._door.policy, token, await request.read())
+            answer = issue(self._secrets, self._door.policy, token, await request.read(), self._surroundings.clock.wall())
         except TurnedAway as turned_away:
             return self._turn_away(turned_away)
         except Refused as refused:

@@ -1,0 +1,17 @@
+"""The clocks that a gateway goes by."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Clock:
+    """`monotonic` returns seconds for measuring; `wall` seconds since 1970, for what clients are told."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+    def now_ms(self) -> float:
+        """Return the milliseconds that sessions and limits count."""
+        return self.monotonic() * 1000
