@@ -2,9 +2,6 @@
 
 from msgspec import Struct
 
-PCM_BYTES_PER_MS = 48
-"""Audio is counted as if it were PCM16 at 24 kHz, by what it costs: the telephone's formats count for less than their time."""
-
 
 class ClientLimits(Struct, frozen=True):
     """The bounds of one connection.
@@ -76,9 +73,9 @@ class ClientMeter:
         """Count a message without audio and its answers; returns for how many milliseconds the client is not to be read."""
         return self._text.take(text_bytes, now_ms)
 
-    def audio(self, audio_bytes: int, now_ms: float) -> float:
-        """Count audio; returns for how many milliseconds the client is not to be read."""
-        return self._audio.take(audio_bytes / PCM_BYTES_PER_MS, now_ms)
+    def audio(self, milliseconds: float, now_ms: float) -> float:
+        """Count audio by its time; returns for how many milliseconds the client is not to be read."""
+        return self._audio.take(milliseconds, now_ms)
 
     def allows_fault(self, now_ms: float) -> bool:
         """Count a message that can't be used or done; returns whether the client may go on."""

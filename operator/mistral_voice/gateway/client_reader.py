@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import WSCloseCode, WSMsgType
 from msgspec import structs
 
-from mistral_voice.gateway.client_limits import PCM_BYTES_PER_MS, ClientMeter
+from mistral_voice.gateway.client_limits import ClientMeter
 from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
@@ -15,7 +15,7 @@ from mistral_voice.gateway.outbound import Outbound
 from mistral_voice.gateway.protocol.client_events import BadEventError, decode
 from mistral_voice.gateway.session import inputs
 
-SLICE_BYTES = 100 * PCM_BYTES_PER_MS
+SLICE_MS = 100
 """Long audio is taken in such slices, with the other sessions' turn between them."""
 MESSAGES_IN_A_ROW = 16
 """After so many messages that were there already, the other sessions have their turn;"""
@@ -111,16 +111,17 @@ class ClientReader:
 
     async def _audio(self, event: inputs.AppendAudio) -> None:
         audio = event.audio
-        if len(audio) <= SLICE_BYTES:
+        slice_bytes = SLICE_MS * self._hearing.audio_format.bytes_per_ms
+        if len(audio) <= slice_bytes:
             await self._slice(event)
             return
-        for start in range(0, len(audio), SLICE_BYTES):
-            await self._slice(structs.replace(event, audio=audio[start : start + SLICE_BYTES]))
+        for start in range(0, len(audio), slice_bytes):
+            await self._slice(structs.replace(event, audio=audio[start : start + slice_bytes]))
             await asyncio.sleep(0)
 
     async def _slice(self, event: inputs.AppendAudio) -> None:
         self._take(event)
-        wait_ms = self._meter.audio(len(event.audio), _now_ms())
+        wait_ms = self._meter.audio(len(event.audio) / self._hearing.audio_format.bytes_per_ms, _now_ms())
         if wait_ms:
             self._metrics.limit_hit("audio_rate")
             await self._socket.leave_unread(wait_ms / 1000)

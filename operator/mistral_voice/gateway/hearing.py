@@ -119,6 +119,11 @@ class Hearing:
             self._detector.close()
 
     @property
+    def audio_format(self) -> AudioFormat:
+        """The format of the client's audio."""
+        return self._format
+
+    @property
     def has_room(self) -> bool:
         """Whether the client's audio is not too far ahead; if it is, `room` waits until it is no more."""
         self._mind_backlog()

@@ -38,14 +38,14 @@ def test_real_time_audio_is_never_held_up() -> None:
     meter = ClientMeter(ClientLimits(), 0.0)
     for frame in range(100_000):
         assert meter.message(frame * 20.0) == 0
-        assert meter.audio(960, frame * 20.0) == 0
+        assert meter.audio(20, frame * 20.0) == 0
 
 
 def test_audio_may_come_so_much_early_and_then_at_four_times_its_speed() -> None:
     meter = ClientMeter(ClientLimits(), 0.0)
-    assert meter.audio(60 * 48_000, 0.0) == 0
-    assert meter.audio(4 * 48_000, 0.0) == pytest.approx(1000)
-    assert meter.audio(4 * 48_000, 2000.0) == 0
+    assert meter.audio(60_000, 0.0) == 0
+    assert meter.audio(4000, 0.0) == pytest.approx(1000)
+    assert meter.audio(4000, 2000.0) == 0
 
 
 async def test_a_flood_of_useless_messages_ends_its_session_alone(gateway: GatewayHandle) -> None:
@@ -136,6 +136,16 @@ async def test_a_client_that_must_wait_is_not_taken_for_dead(
         await client.update(audio={"input": {"turn_detection": None}})
         for _ in range(50):
             await client.send("input_audio_buffer.append", audio=base64.b64encode(silence(500)).decode())
+        await client.send("input_audio_buffer.commit")
+        await client.until("input_audio_buffer.committed")
+        assert await gateway.metric("limits_hit_total", limit="audio_rate") > 0
+
+
+async def test_the_telephones_audio_counts_by_its_time_too(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    limits = ClientLimits(audio_ahead_ms=2000, audio_speed=4)
+    async with running_gateway(mistral, tmp_path, client_limits=limits) as gateway, gateway.connect() as client:
+        await client.update(audio={"input": {"turn_detection": None, "format": {"type": "audio/pcmu"}}})
+        await client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(4000 * 8)).decode())
         await client.send("input_audio_buffer.commit")
         await client.until("input_audio_buffer.committed")
         assert await gateway.metric("limits_hit_total", limit="audio_rate") > 0
