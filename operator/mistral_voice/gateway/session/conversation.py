@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from mistral_voice.gateway.session.errors import Refused
-from mistral_voice.gateway.session.items import Item, Message
+from mistral_voice.gateway.session.items import Item, Message, Part
 
 MAX_ITEMS = 500
 """Items of one conversation; beyond it the oldest leave the context."""
@@ -33,13 +33,13 @@ class Conversation:
         return next((item for item in self._items if item.id == item_id), None)
 
     def previous_of(self, item_id: str) -> str | None:
-        """Return the id of the item before this one, None for the first."""
+        """Return the id of the item before this one, None for the first, or one that isn't there."""
         previous: str | None = None
         for item in self._items:
             if item.id == item_id:
                 return previous
             previous = item.id
-        return previous
+        return None
 
     @property
     def last_id(self) -> str | None:
@@ -58,7 +58,7 @@ class Conversation:
             position = 1 + self._position(after, "previous_item_id", "item_create_invalid_previous_item_id")
         self._items.insert(position, item)
         self.has_begun = True
-        self._evict()
+        self._evict(keep=item.id)
 
     def add_reply(self, item: Item, answers: str | None) -> None:
         """Insert a reply right after the item that was the newest when it was asked for; what came since was not known to it."""
@@ -90,10 +90,10 @@ class Conversation:
                 return position
         raise Refused(code, f"There is no item with the id {item_id!r} in this conversation.", param)
 
-    def _evict(self) -> None:
+    def _evict(self, keep: str | None = None) -> None:
         size = sum(item.characters for item in self._items)
         while len(self._items) > 1 and (len(self._items) > MAX_ITEMS or size > MAX_CHARACTERS):
-            size -= self._items.pop(0).characters
+            size -= self._items.pop(1 if self._items[0].id == keep else 0).characters
         self._forget_images()
 
     def _forget_images(self) -> None:
@@ -101,7 +101,8 @@ class Conversation:
         for position in range(len(self._items) - 1, -1, -1):
             item = self._items[position]
             if isinstance(item, Message) and item.images:
-                left -= len(item.images)
-                if left < 0:
-                    parts = tuple(structs.replace(part, image_url=None) if part.image_url else part for part in item.parts)
-                    self._items[position] = structs.replace(item, parts=parts)
+                parts: list[Part] = []
+                for part in reversed(item.parts):
+                    left -= part.image_url is not None
+                    parts.append(structs.replace(part, image_url=None) if left < 0 else part)
+                self._items[position] = structs.replace(item, parts=tuple(reversed(parts)))

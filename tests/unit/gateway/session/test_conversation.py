@@ -1,6 +1,6 @@
 """The bounds of a conversation."""
 
-from mistral_voice.gateway.session.conversation import MAX_CHARACTERS, MAX_IMAGES, MAX_ITEMS, Conversation
+from mistral_voice.gateway.session.conversation import MAX_CHARACTERS, MAX_IMAGES, MAX_ITEMS, ROOT, Conversation
 from mistral_voice.gateway.session.items import PART_CHARACTERS, FunctionCall, FunctionOutput, Message, Part, PartKind, Role
 
 
@@ -33,3 +33,22 @@ def test_parts_without_words_and_ids_count_too() -> None:
     for number in range(MAX_ITEMS):
         conversation.add(Message(f"{number:0128}", Role.USER, silent))
     assert len(conversation.items) == MAX_CHARACTERS // (128 + 64 * PART_CHARACTERS)
+
+
+def test_an_item_that_is_added_never_leaves_at_once() -> None:
+    conversation = Conversation("conv")
+    for number in range(MAX_ITEMS):
+        conversation.add(FunctionOutput(str(number), "call", "x"))
+    conversation.add(FunctionOutput("first", "call", "x"), ROOT)
+    assert [item.id for item in conversation.items][:2] == ["first", "1"]
+    assert conversation.previous_of("0") is None
+
+
+def test_of_a_message_with_many_pictures_the_last_stay() -> None:
+    conversation = Conversation("conv")
+    parts = tuple(Part(PartKind.INPUT_IMAGE, image_url=f"data:{number}") for number in range(MAX_IMAGES + 1))
+    conversation.add(Message("many", Role.USER, parts))
+    (item,) = conversation.items
+    assert isinstance(item, Message)
+    assert item.images == tuple(f"data:{number}" for number in range(1, MAX_IMAGES + 1))
+    assert len(item.parts) == MAX_IMAGES + 1
