@@ -142,6 +142,7 @@ async def test_what_a_secret_names_its_holder_cannot_change(mistral: SimulatorHa
                 {"model": "mistral-medium-latest"},
                 {"instructions": "Speak of anything."},
                 {"max_output_tokens": "inf"},
+                {"type": "transcription"},
                 {"audio": {"output": {"voice": "voice_478"}}},
             ):
                 await client.send("session.update", session={"type": "realtime", **change})

@@ -28,7 +28,7 @@ class WireItem(Struct, frozen=True):
     type: str
     id: str | None = None
     role: str | None = None
-    content: list[WireContent] = []
+    content: list[WireContent] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
@@ -83,9 +83,10 @@ def _message_of(wire: WireItem, place: str) -> Message:
     if wire.role not in tuple(Role):
         raise Refused("invalid_value", "`role` must be system, user or assistant.", f"{place}.role")
     role = Role(wire.role)
-    if len(wire.content) > MAX_PARTS:
+    contents = wire.content or []
+    if len(contents) > MAX_PARTS:
         raise Refused("invalid_value", f"A message has at most {MAX_PARTS} parts of content.", f"{place}.content")
-    parts = tuple(_part_of(content, role, f"{place}.content[{index}]") for index, content in enumerate(wire.content))
+    parts = tuple(_part_of(content, role, f"{place}.content[{index}]") for index, content in enumerate(contents))
     return Message(wire.id or "", role, parts)
 
 
