@@ -1,7 +1,6 @@
 """Reads one client's messages, no faster than its limits allow, and hands them to its session."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType
@@ -38,6 +37,7 @@ class ClientReader:
         complain: Callable[[BadEventError], None],
         answers: Outbound,
         metrics: GatewayMetrics,
+        now_ms: Callable[[], float],
     ) -> None:
         self._socket = socket
         self._meter = meter
@@ -46,6 +46,7 @@ class ClientReader:
         self._complain = complain
         self._answers = answers
         self._metrics = metrics
+        self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._in_a_row = 0
         self._bytes_in_a_row = 0
@@ -79,9 +80,9 @@ class ClientReader:
         await self._count(len(text) + self._answers.taken_bytes - answered)
 
     def _do(self, event: inputs.ClientInput) -> None:
-        if isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(_now_ms()):
+        if isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(self._now_ms()):
             self._limit(event, "responses", "Too many responses were asked for in a short time; ask again in some seconds.")
-        elif isinstance(event, inputs.CommitAudio) and not self._meter.allows_turn(_now_ms()):
+        elif isinstance(event, inputs.CommitAudio) and not self._meter.allows_turn(self._now_ms()):
             self._limit(event, "turns", "Too many turns were committed in a short time; commit again in some seconds.")
         else:
             self._take(event)
@@ -91,7 +92,7 @@ class ClientReader:
         self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
 
     async def _count(self, text_bytes: int) -> None:
-        wait_ms = self._meter.text(text_bytes, _now_ms())
+        wait_ms = self._meter.text(text_bytes, self._now_ms())
         if wait_ms:
             self._metrics.limit_hit("text_rate")
             await self._socket.leave_unread(wait_ms / 1000)
@@ -101,7 +102,7 @@ class ClientReader:
             await asyncio.sleep(0)
 
     async def _may_be_read(self) -> None:
-        wait_ms = self._meter.message(_now_ms())
+        wait_ms = self._meter.message(self._now_ms())
         if wait_ms:
             self._metrics.limit_hit("message_rate")
             await self._socket.leave_unread(wait_ms / 1000)
@@ -121,7 +122,7 @@ class ClientReader:
 
     async def _slice(self, event: inputs.AppendAudio) -> None:
         self._take(event)
-        wait_ms = self._meter.audio(len(event.audio) / self._hearing.audio_format.bytes_per_ms, _now_ms())
+        wait_ms = self._meter.audio(len(event.audio) / self._hearing.audio_format.bytes_per_ms, self._now_ms())
         if wait_ms:
             self._metrics.limit_hit("audio_rate")
             await self._socket.leave_unread(wait_ms / 1000)
@@ -141,7 +142,3 @@ class ClientReader:
     def _refuse(self, error: BadEventError) -> None:
         self._metrics.limit_hit("malformed_message")
         self._complain(error)
-
-
-def _now_ms() -> float:
-    return time.monotonic() * 1000

@@ -176,7 +176,9 @@ class Connection:
         spawn, metrics = tasks.create_task, self._metrics
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
         self._hearing = Hearing(self._engine, transcriber, self.take, self._break)
-        self._reader = ClientReader(self._socket, self._meter, self._hearing, self.take, self._complain, self._outbound, metrics)
+        self._reader = ClientReader(
+            self._socket, self._meter, self._hearing, self.take, self._complain, self._outbound, metrics, self._now_ms
+        )
         self._replier = Replier(self._client, self.take, spawn, metrics)
         self._speaker = Speaker(self._speech, self.take, spawn, metrics)
 
