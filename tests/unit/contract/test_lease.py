@@ -29,7 +29,8 @@ def test_what_a_broker_says_is_told_apart_by_its_type() -> None:
 
 
 def test_a_field_of_a_newer_version_is_passed_over() -> None:
-    raw = b'{"session":"s","epoch":1,"seq":2,"usage":{"sessionMs":5,"amounts":[{"model":"m","unit":"characters","amount":7}],"new":1},"new":2}'
+    usage = b'{"sessionMs":5,"amounts":[{"model":"m","unit":"characters","amount":7}],"new":1}'
+    raw = b'{"session":"s","epoch":1,"seq":2,"usage":' + usage + b',"new":2}'
 
     assert lease.decode(raw, LeaseReport) == LeaseReport("s", 1, 2, Usage(5, (Amount("m", Unit.CHARACTERS, 7),)))
 
