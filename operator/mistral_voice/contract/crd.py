@@ -7,6 +7,7 @@ Schema is flattened. Source: "Extend the Kubernetes API with CustomResourceDefin
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from mistral_voice.contract import names
 from mistral_voice.contract.v1alpha1.base import ResourceModel
 from mistral_voice.contract.v1alpha1.integration import MistralVoiceIntegration
+from mistral_voice.contract.v1alpha1.plan import MistralVoicePlan
+from mistral_voice.contract.v1alpha1.pool import MistralKeyPool
 
 _HEADER = "# Generated from the models by `make generate`. Do not edit.\n"
 _RENAMED = {"ge": "minimum", "le": "maximum"}
@@ -23,74 +26,109 @@ _RENAMED = {"ge": "minimum", "le": "maximum"}
 _DROPPED = frozenset({"title", "$defs", "additionalProperties", "propertyNames"})
 
 
+def crds() -> tuple[dict[str, Any], ...]:
+    """Return all CustomResourceDefinitions."""
+    return integration_crd(), plan_crd(), pool_crd()
+
+
 def integration_crd() -> dict[str, Any]:
     """Return the CustomResourceDefinition of MistralVoiceIntegration."""
-    schema = structural_schema(MistralVoiceIntegration)
-    schema["properties"] = {
-        "apiVersion": {"type": "string", "description": "Version of the API, voice.contractspec.io/v1alpha1."},
-        "kind": {"type": "string", "description": "MistralVoiceIntegration."},
-        "metadata": {"type": "object"},
-        **schema["properties"],
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
-        "spec": {
-            "group": names.GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.SINGULAR,
-                "shortNames": [names.SHORT_NAME],
-                "categories": ["mistral-voice"],
-            },
-            "versions": [
-                {
-                    "name": names.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.gateway.replicas",
-                            "statusReplicasPath": ".status.gateway.replicas",
-                            "labelSelectorPath": ".status.selector",
-                        },
-                    },
-                    "selectableFields": [
-                        {"jsonPath": ".spec.mode"},
-                        {"jsonPath": ".spec.secretRef.name"},
-                        {"jsonPath": ".spec.planRef.name"},
-                    ],
-                    "additionalPrinterColumns": [
-                        {"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "description": "Who owns the Mistral key."},
-                        {"name": "Model", "type": "string", "jsonPath": ".spec.config.model", "description": "Chat model."},
-                        _condition_column("Ready", "Ready", "status", "Whether clients get a healthy endpoint."),
-                        _condition_column("Reason", "Ready", "reason", "Why it is ready or not."),
-                        {
-                            "name": "Connection",
-                            "type": "string",
-                            "jsonPath": ".status.connection.status",
-                            "description": "State of the connection to Mistral.",
-                        },
-                        {
-                            "name": "Endpoint",
-                            "type": "string",
-                            "jsonPath": ".status.gateway.endpoints[0].url",
-                            "description": "Address of the Realtime protocol.",
-                            "priority": 1,
-                        },
-                        _condition_column("Message", "Ready", "message", "Why, in a sentence.", priority=1),
-                        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-                    ],
-                }
-            ],
+    definition = _Definition(names.KIND, names.PLURAL, names.SHORT_NAME, MistralVoiceIntegration, namespaced=True)
+    return definition.crd(
+        selectable=(".spec.mode", ".spec.secretRef.name", ".spec.planRef.name"),
+        scale={
+            "specReplicasPath": ".spec.gateway.replicas",
+            "statusReplicasPath": ".status.gateway.replicas",
+            "labelSelectorPath": ".status.selector",
         },
-    }
+        columns=(
+            _column("Mode", ".spec.mode", "Who owns the Mistral key."),
+            _column("Model", ".spec.config.model", "Chat model."),
+            _condition_column("Ready", "Ready", "status", "Whether clients get a healthy endpoint."),
+            _condition_column("Reason", "Ready", "reason", "Why it is ready or not."),
+            _column("Connection", ".status.connection.status", "State of the connection to Mistral."),
+            _column("Endpoint", ".status.gateway.endpoints[0].url", "Address of the Realtime protocol.", priority=1),
+            _condition_column("Message", "Ready", "message", "Why, in a sentence.", priority=1),
+        ),
+    )
+
+
+def plan_crd() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of MistralVoicePlan."""
+    return _Definition(names.PLAN_KIND, names.PLAN_PLURAL, "mvplan", MistralVoicePlan).crd(
+        selectable=(".spec.poolRef.name", ".spec.stopPolicy"),
+        columns=(
+            _column("Pool", ".spec.poolRef.name", "The pool whose keys serve the plan."),
+            _column("Period", ".spec.period", "The window in which seconds and spend are counted."),
+            _column("Sessions", ".spec.limits.concurrentSessions", "Sessions at the same time that a namespace may have.", "integer"),
+            _column("Spend", ".spec.limits.spendPerPeriod", "What a namespace may spend in the period."),
+            _column("Currency", ".spec.priceBook.currency", "Currency of all amounts.", priority=1),
+            _column("Stop", ".spec.stopPolicy", "Whether the plan admits sessions."),
+            _column("Enforcement", ".spec.enforcement", "What happens at a limit.", priority=1),
+            _condition_column("Ready", "Ready", "status", "Whether sessions can be admitted, their limits apart."),
+            _condition_column("Reason", "Ready", "reason", "Why it is ready or not."),
+            _condition_column("Message", "Ready", "message", "Why, in a sentence.", priority=1),
+        ),
+    )
+
+
+def pool_crd() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of MistralKeyPool."""
+    return _Definition(names.POOL_KIND, names.POOL_PLURAL, "mvpool", MistralKeyPool).crd(
+        selectable=(".spec.region",),
+        columns=(
+            _column("Region", ".spec.region", "Where Mistral serves the keys."),
+            _column("Active", ".status.activeKeys", "Keys that take new sessions.", "integer"),
+            _condition_column("Ready", "Ready", "status", "Whether the pool has an active key."),
+            _condition_column("Reason", "Ready", "reason", "Why it is ready or not."),
+            _condition_column("Message", "Ready", "message", "Why, in a sentence.", priority=1),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Definition:
+    kind: str
+    plural: str
+    short_name: str
+    model: type[BaseModel]
+    namespaced: bool = False
+
+    def crd(self, *, selectable: Sequence[str], columns: Sequence[dict[str, Any]], scale: dict[str, str] | None = None) -> dict[str, Any]:
+        schema = structural_schema(self.model)
+        schema["properties"] = {
+            "apiVersion": {"type": "string", "description": f"Version of the API, {names.API_VERSION}."},
+            "kind": {"type": "string", "description": f"{self.kind}."},
+            "metadata": {"type": "object"},
+            **schema["properties"],
+        }
+        version = {
+            "name": names.VERSION,
+            "served": True,
+            "storage": True,
+            "schema": {"openAPIV3Schema": schema},
+            "subresources": {"status": {}, **({} if scale is None else {"scale": scale})},
+            "selectableFields": [{"jsonPath": path} for path in selectable],
+            "additionalPrinterColumns": [*columns, {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}],
+        }
+        return {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{self.plural}.{names.GROUP}"},
+            "spec": {
+                "group": names.GROUP,
+                "scope": "Namespaced" if self.namespaced else "Cluster",
+                "names": {
+                    "kind": self.kind,
+                    "listKind": f"{self.kind}List",
+                    "plural": self.plural,
+                    "singular": self.kind.lower(),
+                    "shortNames": [self.short_name],
+                    "categories": ["mistral-voice"],
+                },
+                "versions": [version],
+            },
+        }
 
 
 def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -140,7 +178,7 @@ def _flatten_plain(node: dict[str, Any], definitions: dict[str, Any], rules: dic
             flat[key] = _flatten(value, definitions, rules)
         elif key == "default":
             if value is not None:
-                flat[key] = {} if isinstance(value, dict) else [] if isinstance(value, list) else value
+                flat[key] = {} if isinstance(value, dict) else value
         elif key in _RENAMED:
             flat[_RENAMED[key]] = value
         elif key == "const":
@@ -154,14 +192,13 @@ def _flatten_plain(node: dict[str, Any], definitions: dict[str, Any], rules: dic
     return flat
 
 
-def _condition_column(name: str, condition: str, part: str, description: str, priority: int = 0) -> dict[str, Any]:
-    column: dict[str, Any] = {
-        "name": name,
-        "type": "string",
-        "jsonPath": f'.status.conditions[?(@.type=="{condition}")].{part}',
-        "description": description,
-    }
+def _column(name: str, path: str, description: str, kind: str = "string", priority: int = 0) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": kind, "jsonPath": path, "description": description}
     return {**column, "priority": priority} if priority else column
+
+
+def _condition_column(name: str, condition: str, part: str, description: str, priority: int = 0) -> dict[str, Any]:
+    return _column(name, f'.status.conditions[?(@.type=="{condition}")].{part}', description, priority=priority)
 
 
 def render(crd: dict[str, Any]) -> str:
@@ -177,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     stale = []
     for folder in options.folders:
-        for crd in (integration_crd(),):
+        for crd in crds():
             path = folder / f"{crd['metadata']['name']}.yaml"
             text = render(crd)
             if path.exists() and path.read_text() == text:

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 
 from mistral_voice.contract.names import MAX_NAME_LENGTH
 from mistral_voice.contract.v1alpha1.base import ResourceModel, Rule
+from mistral_voice.contract.v1alpha1.issues import spec_issues
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.v1alpha1.status import IntegrationStatus
-from mistral_voice.contract.vocabulary import Severity, ValidationIssue
+from mistral_voice.contract.vocabulary import ValidationIssue
 
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _NAME_SENTENCE = (
@@ -44,13 +45,4 @@ def parse_spec(spec: Any) -> IntegrationSpecification | list[ValidationIssue]:
     try:
         return IntegrationSpecification.model_validate(spec)
     except ValidationError as error:
-        return [
-            ValidationIssue(
-                code="InvalidSpec",
-                severity=Severity.ERROR,
-                path=".".join(("spec", *(str(part) for part in fault["loc"])))[:256],
-                message=fault["msg"][:1024],
-                suggestion="Correct the field and apply the resource again.",
-            )
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        return spec_issues(error)

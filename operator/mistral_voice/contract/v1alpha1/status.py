@@ -16,7 +16,7 @@ KeySource = Annotated[str, StringConstraints(max_length=520)]
 
 
 class Condition(ResourceModel):
-    """One observation of the integration's state, in the form of metav1.Condition."""
+    """One observation of the resource's state, in the form of metav1.Condition."""
 
     type: Annotated[str, StringConstraints(max_length=316)]
     """Name of the condition."""
