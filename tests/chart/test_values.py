@@ -34,6 +34,12 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"gatewayNetworkPolicy": {"blockedCidrs": ["everything"]}}, "at '/gatewayNetworkPolicy/blockedCidrs/0'"),
         ({"image": {"registry": "https://r.example.com"}}, "at '/image/registry'"),
         ({"endpoints": [{"name": "a", "url": "https://a", "caBundle": "/etc/ca.pem"}]}, "at '/endpoints/0/caBundle'"),
+        ({"endpoints": None}, "at '': missing property 'endpoints'"),
+        ({"crds": {"keep": None}}, "at '/crds': missing property 'keep'"),
+        ({"resources": {"requests": {"cpu": "abc"}}}, "at '/resources/requests/cpu': 'abc' does not match pattern"),
+        ({"resources": {"limits": {"memory": "1 GB"}}}, "at '/resources/limits/memory': '1 GB' does not match pattern"),
+        ({"resources": {"limits": {"cpu": -1}}}, "at '/resources/limits/cpu': minimum: got -1, want 0"),
+        ({"resources": {"requests": {"mem": "1Gi"}}}, "at '/resources/requests': additional properties 'mem' not allowed"),
     ],
 )
 def test_a_value_that_is_unknown_or_of_the_wrong_kind_is_refused(helm: Helm, values: dict[str, Any], sentence: str) -> None:
@@ -78,6 +84,32 @@ def test_the_schema_admits_nothing_that_it_does_not_name() -> None:
         return here + [found for key, item in node.items() for found in open_objects(item, f"{path}/{key}")]
 
     assert open_objects(schema, "") == []
+
+
+@pytest.mark.parametrize("quantity", ["100m", "0.5", ".5", 2, 0.25, "512Mi", "1.5Gi", "128974848"])
+def test_quantities_are_written_as_kubernetes_takes_them(helm: Helm, quantity: str | float) -> None:
+    resources = {"requests": {"cpu": quantity, "ephemeral-storage": quantity}, "limits": {"example.com/nic": quantity}}
+    container = one(helm.objects({"resources": resources}), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["requests"]["cpu"] == quantity
+
+
+def test_null_takes_away_what_may_be_left_out_and_nothing_else(helm: Helm, tmp_path: Path) -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    needed, optional = set[str](), dict[str, Any]()
+
+    def sort(values: dict[str, Any], node: dict[str, Any], place: str, nulled: dict[str, Any]) -> None:
+        for key, value in values.items():
+            if key not in node.get("required", []):
+                nulled[key] = None
+            else:
+                needed.add(f"{place}{key}")
+                if isinstance(value, dict) and value:
+                    sort(value, node["properties"][key], f"{place}{key}.", nulled.setdefault(key, {}))
+
+    sort(yaml.safe_load((CHART / "values.yaml").read_text()), schema, "", optional)
+    assert {"endpoints", "replicas", "image.repository", "crds.keep", "rbac.create", "metrics.serviceMonitor.interval"} <= needed
+    assert {"resources", "tolerations", "watchNamespaces", "priorityClassName"} <= set(optional)
+    assert settings_file(helm, tmp_path, optional) == settings_file(helm, tmp_path, None)
 
 
 def test_every_default_is_in_the_schema_and_every_key_of_the_schema_has_a_default() -> None:

@@ -69,7 +69,7 @@ image: {{ include "operator.gatewayImage" . | quote }}
 imagePullPolicy: {{ default .Values.image.pullPolicy .Values.gateway.image.pullPolicy }}
 defaultVoice: {{ .Values.defaultVoice | quote }}
 clusterDomain: {{ .Values.clusterDomain | quote }}
-watchNamespaces: {{ .Values.watchNamespaces | toJson }}
+watchNamespaces: {{ default list .Values.watchNamespaces | toJson }}
 rolloutPace: {{ .Values.rolloutPace }}
 workers: {{ .Values.workers }}
 logLevel: {{ .Values.logLevel }}
@@ -85,8 +85,8 @@ gateway:
   maxMessageBytes: {{ .Values.gateway.maxMessageBytes | int64 }}
   nodeGraceSeconds: {{ .Values.gateway.nodeGraceSeconds | toJson }}
   tracing:
-    endpoint: {{ .Values.gateway.tracing.endpoint | quote }}
-    egress: {{ .Values.gateway.tracing.egress | toJson }}
+    endpoint: {{ default "" .Values.gateway.tracing.endpoint | quote }}
+    egress: {{ default list .Values.gateway.tracing.egress | toJson }}
 networkPolicy:
   enabled: {{ .Values.gatewayNetworkPolicy.enabled }}
   blockedCidrs: {{ .Values.gatewayNetworkPolicy.blockedCidrs | toJson }}
