@@ -11,7 +11,6 @@ from pathlib import Path
 
 import uvloop
 from msgspec import structs
-from prometheus_client import CollectorRegistry
 
 from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigError, decode
 from mistral_voice.gateway.admission import Doorkeeper
@@ -32,6 +31,7 @@ from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient, open_http
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.health import health_app, serving
+from mistral_voice.runtime.metrics import process_registry
 from mistral_voice.runtime.redaction import Redactor
 from mistral_voice.runtime.shutdown import stop_signal
 
@@ -82,7 +82,7 @@ class Gateway:
 @asynccontextmanager
 async def running_gateway(settings: Settings, config: GatewayConfig, redactor: Redactor) -> AsyncIterator[Gateway]:
     """Serve while the context lasts. Raises OSError if a port, the certificate or the CA bundle can't be used."""
-    registry = CollectorRegistry()
+    registry = process_registry()
     upstream = config.upstream
     models = Models(config.session.model, upstream.transcription_model, upstream.speech_model)
     metrics = GatewayMetrics(registry, config.integration, models)

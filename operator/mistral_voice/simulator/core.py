@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Counter, Gauge
 
 from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime.metrics import process_registry
 from mistral_voice.simulator.catalogue import Catalogue, default_models
 from mistral_voice.simulator.clock import Clock, SystemClock
 from mistral_voice.simulator.dialect import Dialect
@@ -25,7 +26,7 @@ class Metrics:
     """What the simulator counts."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = process_registry()
         self.requests = Counter(
             "mistral_voice_simulator_requests",
             "Requests answered, by endpoint and HTTP status.",

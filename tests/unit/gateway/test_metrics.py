@@ -51,3 +51,10 @@ async def test_collections_of_garbage_are_timed(gateway: GatewayHandle) -> None:
         return await gateway.metric("gc_pause_seconds_count", generation="2") > before
 
     await eventually(it_is_told, "the collection")
+
+
+async def test_a_gateway_tells_of_its_process_and_no_series_doubles_another(gateway: GatewayHandle) -> None:
+    _, text = await gateway.get("/metrics", metrics=True)
+    for series in ("process_resident_memory_bytes ", "process_cpu_seconds_total ", "python_info{", "python_gc_collections_total{"):
+        assert f"\n{series}" in text
+    assert "_created" not in text
