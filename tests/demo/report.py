@@ -12,6 +12,7 @@ What to try next, after `. .demo/env`:
   Talk to it:
     kubectl -n {TEAM} port-forward service/{INTEGRATION}-voice 8080 &
     mistral-voice talk --url ws://127.0.0.1:8080/v1/realtime --token-file .demo/token --in .demo/question.wav --out .demo/reply.wav
+    (A forwarded port ends with its pod, as when you break or delete something below: then start `port-forward` again.)
   The token, as clients get it:
     kubectl -n {TEAM} get secret {INTEGRATION}-voice-token -o jsonpath='{{.data.token}}' | base64 -d
   With OpenAI's Python client, unchanged but for address and key:

@@ -92,11 +92,19 @@ async def _connect(http: aiohttp.ClientSession, url: URL, settings: Settings) ->
     except aiohttp.ClientSSLError:
         raise TalkError(f"{url.host} does not speak TLS on port {url.port}; is it ws:// instead of wss://?") from None
     except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-        raise TalkError(f"No connection to {url.host}:{url.port}: {_cause(error)}. Is the gateway running, and the port right?") from None
+        raise TalkError(
+            f"No connection to {url.host}:{url.port}: {_cause(error)}. Is the gateway running, and the port right?{_forwarding_hint(url)}"
+        ) from None
     except aiohttp.ClientError as error:
         raise TalkError(f"{url.host}:{url.port} doesn't answer as a WebSocket server: {type(error).__name__}.") from None
     except TimeoutError:
         raise TalkError(f"{url.host}:{url.port} did not answer within {_CONNECT_SECONDS:g} seconds.") from None
+
+
+def _forwarding_hint(url: URL) -> str:
+    if url.host not in ("127.0.0.1", "localhost", "::1"):
+        return ""
+    return " If a `kubectl port-forward` led there, start it again: it ends when its pod is replaced."
 
 
 def _cause(error: Exception) -> str:

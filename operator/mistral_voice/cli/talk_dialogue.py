@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ CHUNK_BYTES = 960
 CHUNK_SECONDS = 0.02
 TRAILING_SILENCE_SECONDS = 4.0
 """A microphone goes on after the question; turn detection needs to hear that nothing more is said."""
+_DETECTION_SECONDS = 4.0
+"""How long a busy gateway may take beyond that to say that it heard somebody speak."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Talk:
         self._socket = socket
         self._question = question
         self._dialogue = Dialogue()
-        self._answered = asyncio.Event()
+        self._speech_heard = asyncio.Event()
         self._speech_ends_bytes = _end_of_sound(question.audio)
 
     async def run(self, timeout_seconds: float) -> Dialogue:
@@ -91,12 +94,17 @@ class Talk:
 
     async def _converse(self) -> None:
         await self._expect_session()
-        asking = asyncio.create_task(self._ask())
+        failures: list[TalkError] = []
         try:
-            await self._listen()
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._ask())
+                both.create_task(self._listen())
+        except* _Done:
+            self._dialogue.timings.done = time.monotonic()
+        except* TalkError as group:
+            failures += [error for error in group.exceptions if isinstance(error, TalkError)]
+        if failures and self._dialogue.timings.done is None:
+            raise failures[0]
 
     async def _expect_session(self) -> None:
         created = await self._receive()
@@ -113,6 +121,10 @@ class Talk:
         await self._send({"type": "session.update", "session": {"type": "realtime", "audio": {"input": hearing}}})
 
     async def _ask(self) -> None:
+        with contextlib.suppress(ConnectionError):  # why the connection is gone is heard, not said
+            await self._ask_while_connected()
+
+    async def _ask_while_connected(self) -> None:
         if self._question.text:
             content = [{"type": "input_text", "text": self._question.text}]
             await self._send({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})
@@ -125,6 +137,17 @@ class Talk:
             await self._send({"type": "response.create"})
         else:
             await self._speak(bytes(int(TRAILING_SILENCE_SECONDS * 48_000)))
+            await self._expect_detection()
+
+    async def _expect_detection(self) -> None:
+        try:
+            async with asyncio.timeout(_DETECTION_SECONDS):
+                await self._speech_heard.wait()
+        except TimeoutError:
+            raise TalkError(
+                "The gateway heard nobody speak in the question. Listen to the file: is there speech in it, and is it loud enough? "
+                "With --push-to-talk it is taken as it is."
+            ) from None
 
     async def _speak(self, audio: bytes) -> None:
         """Stream audio at the speed at which it is spoken."""
@@ -138,17 +161,17 @@ class Talk:
                 timings.end_of_speech = time.monotonic()
 
     async def _listen(self) -> None:
-        try:
-            while True:
-                self._take(await self._receive())
-        except _Done:
-            self._dialogue.timings.done = time.monotonic()
+        """Take what comes. Raises _Done with the reply's end."""
+        while True:
+            self._take(await self._receive())
 
     def _take(self, event: dict[str, Any]) -> None:
         dialogue, timings = self._dialogue, self._dialogue.timings
         match event.get("type"):
             case "error":
                 raise TalkError(f"The gateway reports: {event['error']['message']}")
+            case "input_audio_buffer.speech_started":
+                self._speech_heard.set()
             case "conversation.item.input_audio_transcription.completed":
                 timings.transcript = time.monotonic()
                 dialogue.heard = " ".join(text for text in (dialogue.heard, event["transcript"]) if text)

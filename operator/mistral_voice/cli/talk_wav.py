@@ -12,10 +12,12 @@ from mistral_voice.cli.talk_errors import TalkError
 RATE_HZ = 24_000
 """The rate of the protocol's `audio/pcm`."""
 BYTES_PER_SECOND = RATE_HZ * 2
+_SILENT = 58
+"""A file whose loudest sample is no louder (-55 dBFS) is silent to the gateway's voice detection as well."""
 
 
 def read_question(path: Path) -> bytes:
-    """Return a WAV file's speech as PCM16 mono at 24 kHz. Raises TalkError if it isn't a 16-bit WAV, or is empty."""
+    """Return a WAV file's speech as PCM16 mono at 24 kHz. Raises TalkError if it isn't a 16-bit WAV, or is empty or silent."""
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
@@ -31,6 +33,10 @@ def read_question(path: Path) -> bytes:
     samples = np.frombuffer(frames, dtype="<i2").reshape(-1, channels).astype(np.float32).mean(axis=1)
     if not len(samples):
         raise TalkError(f"{path} holds no audio.")
+    if np.abs(samples).max() <= _SILENT:
+        raise TalkError(
+            f"{path} is silent from its beginning to its end. Record it again, and see that the right microphone is switched on."
+        )
     return _pcm16(samples if rate == RATE_HZ else soxr.resample(samples, rate, RATE_HZ))
 
 

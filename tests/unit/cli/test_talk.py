@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle, running_simulator
-from tests.support.speech import silence, speech, write_wav
+from tests.support.speech import noise, silence, speech, write_wav
 from tests.unit.gateway.conftest import MS_PER_CHARACTER, SCRIPT
 
 QUESTION = "What is the capital of France?"
@@ -126,11 +126,13 @@ async def test_what_is_wrong_with_the_file_is_said(gateway: GatewayHandle, tmp_p
         file.setparams((1, 1, 8000, 0, "NONE", "not compressed"))
         file.writeframes(bytes(100))
     write_wav(tmp_path / "empty.wav", b"")
+    write_wav(tmp_path / "silent.wav", silence(500))
     cases = [
         ("none.wav", "There is no file"),
         ("text.wav", "is not a WAV file"),
         ("8bit.wav", "has 8 bits a sample; 16 are needed"),
         ("empty.wav", "holds no audio"),
+        ("silent.wav", f"{tmp_path / 'silent.wav'} is silent from its beginning to its end. Record it again"),
     ]
     results = await asyncio.gather(*(talk(*access(gateway), "--in", tmp_path / name) for name, _ in cases))
     for (_, sentence), (status, _, err) in zip(cases, results, strict=True):
@@ -144,7 +146,10 @@ async def test_what_is_wrong_with_the_other_side_is_said(
     tls_url = gateway.websocket_url.replace("ws://", "wss://")
     cases = [
         (["--url", gateway.websocket_url], "The token was refused (401)"),
-        (["--url", f"ws://127.0.0.1:{unused_tcp_port}"], "Connection refused. Is the gateway running"),
+        (
+            ["--url", f"ws://127.0.0.1:{unused_tcp_port}"],
+            "Connection refused. Is the gateway running, and the port right? If a `kubectl port-forward` led there",
+        ),
         (["--url", gateway.base_url + "/v1/elsewhere"], "no Realtime endpoint at this address (404)"),
         (["--url", tls_url], "does not speak TLS"),
     ]
@@ -160,8 +165,15 @@ async def test_what_is_wrong_with_the_other_side_is_said(
 
 
 async def test_a_question_without_speech_does_not_wait_for_ever(gateway: GatewayHandle, tmp_path: Path) -> None:
-    path = write_wav(tmp_path / "silence.wav", silence(500))
-    status, _, err = await talk(*access(gateway), "--in", path, "--timeout-seconds", "2")
+    path = write_wav(tmp_path / "noise.wav", noise(300, -40))
+    status, _, err = await talk(*access(gateway), "--in", path)
+    assert status == 1
+    assert "The gateway heard nobody speak in the question." in err
+
+
+async def test_a_reply_that_does_not_come_is_not_awaited_for_ever(gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path) -> None:
+    await mistral.add_fault("hang", endpoint="chat")
+    status, _, err = await talk(*access(gateway), "--text", "Hello?", "--timeout-seconds", "2")
     assert status == 1
     assert "No complete reply came within 2 seconds" in err
 
