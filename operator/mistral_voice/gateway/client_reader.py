@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType
-from msgspec import structs
 
 from mistral_voice.gateway.client_limits import ClientMeter
 from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
@@ -23,7 +22,8 @@ BYTES_IN_A_ROW = 64 * 1024
 
 
 class ClientReader:
-    """`take` hands an input to the session, `complain` answers a message that can't be used; `answers` is where what comes of it goes.
+    """`take` and `take_audio` hand an input to the session, `complain` answers a message that can't be used; `answers` is where what comes
+    of it goes.
 
     `last_heard` is in the loop's time.
     """
@@ -34,6 +34,7 @@ class ClientReader:
         meter: ClientMeter,
         hearing: Hearing,
         take: Callable[[inputs.Input], None],
+        take_audio: Callable[[bytes], None],
         complain: Callable[[BadEventError], None],
         answers: Outbound,
         metrics: GatewayMetrics,
@@ -43,6 +44,7 @@ class ClientReader:
         self._meter = meter
         self._hearing = hearing
         self._take = take
+        self._take_audio = take_audio
         self._complain = complain
         self._answers = answers
         self._metrics = metrics
@@ -57,7 +59,7 @@ class ClientReader:
         async for message in self._socket:
             self.last_heard = self._loop.time()
             if message.type is WSMsgType.TEXT:
-                self._metrics.received_bytes.inc(len(message.data))
+                self._metrics.client_bytes.received += len(message.data)
                 await self._message(message.data)
             elif message.type is WSMsgType.BINARY:
                 await self._may_be_read()
@@ -74,7 +76,7 @@ class ClientReader:
             self._refuse(error)
         else:
             if isinstance(event, inputs.AppendAudio):
-                await self._audio(event)
+                await self._audio(event.audio)
                 return
             self._do(event)
         await self._count(len(text) + self._answers.taken_bytes - answered)
@@ -110,19 +112,18 @@ class ClientReader:
         if self._in_a_row % MESSAGES_IN_A_ROW == 0:
             await asyncio.sleep(0)
 
-    async def _audio(self, event: inputs.AppendAudio) -> None:
-        audio = event.audio
+    async def _audio(self, audio: bytes) -> None:
         slice_bytes = SLICE_MS * self._hearing.audio_format.bytes_per_ms
         if len(audio) <= slice_bytes:
-            await self._slice(event)
+            await self._slice(audio)
             return
         for start in range(0, len(audio), slice_bytes):
-            await self._slice(structs.replace(event, audio=audio[start : start + slice_bytes]))
+            await self._slice(audio[start : start + slice_bytes])
             await asyncio.sleep(0)
 
-    async def _slice(self, event: inputs.AppendAudio) -> None:
-        self._take(event)
-        wait_ms = self._meter.audio(len(event.audio) / self._hearing.audio_format.bytes_per_ms, self._now_ms())
+    async def _slice(self, audio: bytes) -> None:
+        self._take_audio(audio)
+        wait_ms = self._meter.audio(len(audio) / self._hearing.audio_format.bytes_per_ms, self._now_ms())
         if wait_ms:
             self._metrics.limit_hit("audio_rate")
             await self._socket.leave_unread(wait_ms / 1000)

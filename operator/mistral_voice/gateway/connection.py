@@ -24,7 +24,7 @@ from mistral_voice.gateway.session.commands import EndReason, EndSession
 from mistral_voice.gateway.session.config import SessionPatch
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.events import ErrorOccurred
-from mistral_voice.gateway.session.inputs import ClientIdle, Drain, Input, Tick
+from mistral_voice.gateway.session.inputs import AppendAudio, ClientIdle, Drain, Input, Tick
 from mistral_voice.gateway.session.outbox import Output
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.session_trace import SessionTrace
@@ -150,6 +150,25 @@ class Connection:
         finally:
             self._handling = False
 
+    def take_audio(self, audio: bytes) -> None:
+        """As `take`, for audio: fifty times a second."""
+        if self._handling or self._end is not None:
+            self.take(AppendAudio(audio))
+            return
+        self._handling = True
+        try:
+            heard = self._session.hear(audio, self._now_ms())
+            if heard is None:
+                self._inbox.append(AppendAudio(audio))
+            elif heard:
+                self._hearing.hear(heard)
+            if self._inbox:
+                self._handle_inbox()
+        except Exception as error:  # noqa: BLE001 - as in `take`
+            self._break(error)
+        finally:
+            self._handling = False
+
     def _handle_inbox(self) -> None:
         while self._inbox and self._end is None:
             event = self._inbox.popleft()
@@ -177,7 +196,7 @@ class Connection:
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
         self._hearing = Hearing(self._engine, transcriber, self.take, self._break)
         self._reader = ClientReader(
-            self._socket, self._meter, self._hearing, self.take, self._complain, self._outbound, metrics, self._now_ms
+            self._socket, self._meter, self._hearing, self.take, self.take_audio, self._complain, self._outbound, metrics, self._now_ms
         )
         self._replier = Replier(self._client, self.take, spawn, metrics)
         self._speaker = Speaker(self._speech, self.take, spawn, metrics)
@@ -290,7 +309,7 @@ class Connection:
         with contextlib.suppress(ConnectionError):
             await self._socket.send_frame(message, WSMsgType.TEXT)
             self._last_sent = asyncio.get_running_loop().time()
-            self._metrics.sent_bytes.inc(len(message))
+            self._metrics.client_bytes.sent += len(message)
         self._is_writing = False
 
     async def _finish_writing(self, writing: "asyncio.Task[None]") -> None:

@@ -37,6 +37,7 @@ class Hearing:
         self._format_since_ms = 0
         self._kept = bytearray()
         self._kept_from = 0
+        self._trim_from = 2 * KEPT_MS * self._format.bytes_per_ms
         self._written = 0
         self._passed = 0
         self._judged: int | None = None
@@ -82,7 +83,8 @@ class Hearing:
         self._kept += audio
         self._written += len(audio)
         if self._detector is not None:
-            self._detector.feed(audio)
+            self._detector.feed(audio)  # What it has judged is passed on.
+            return
         self._pass_on()
         self._trim()
 
@@ -145,16 +147,19 @@ class Hearing:
         return lambda event, position_ms: self._heard(event, position_ms, epoch)
 
     def _heard(self, event: Sign | None, position_ms: int, epoch: int) -> None:
-        self._judged = self._bytes_to(position_ms)
+        self._judged = judged = self._bytes_to(position_ms)
         if event is not None:
             self._emit(_told(event, epoch))
-        self._pass_on()
-        self._trim()
+        if self._turn is not None:
+            self._pass_on()
+        if judged - self._kept_from > self._trim_from:
+            self._trim()
         if not self._room.is_set():
             self._mind_backlog()
 
     def _change_format(self, command: Detect) -> None:
         self._format, self._format_since_ms = command.audio_format, command.position_ms
+        self._trim_from = 2 * KEPT_MS * self._format.bytes_per_ms
         self._kept.clear()
         self._kept_from = self._written = self._passed = 0
 

@@ -78,11 +78,21 @@ class Session:
         except Refused as refusal:
             client_event_id = getattr(event, "event_id", None)
             context.outbox.put(ErrorOccurred(refusal.code, refusal.message, param=refusal.param, client_event_id=client_event_id))
-        # Fifty times a second each caller sends audio. As long as no time is up that changes nothing but the audio, and sets no deadline.
+        # As long as no time is up, audio changes nothing but the audio, and sets no deadline.
         if type(event) is not inputs.AppendAudio or now_ms >= self._deadline_ms:
             self._settle()
             self._deadline_ms = self._next_deadline_ms()
         return context.outbox.take()
+
+    def hear(self, audio: bytes, now_ms: float) -> bytes | None:
+        """Take audio; return what of it there is to hear, or None if `handle` has to take it, since there is more to do.
+
+        As a rule, there isn't: fifty times a second each caller sends audio.
+        """
+        if self._ended or now_ms >= self._deadline_ms or not self._turns.only_listens:
+            return None
+        self._context.now_ms = now_ms
+        return self._turns.take(audio, accepting=self._ending is None)
 
     @property
     def deadline_ms(self) -> float:
