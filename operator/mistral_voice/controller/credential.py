@@ -59,7 +59,7 @@ def assess(reference: SecretKeyReference, answer: KubeObject | SecretErrorCode, 
     return _parsed(reference, data[reference.key], digest)
 
 
-def restored(previous: PreviousStatus, spec: IntegrationSpecification) -> CredentialState | None:
+def restored_credential(previous: PreviousStatus, spec: IntegrationSpecification) -> CredentialState | None:
     """Return the state that an earlier process resolved and left in status, or None if the Secret has to be read."""
     condition = previous.conditions.get(ConditionType.CREDENTIAL_RESOLVED)
     if spec.secret_ref is None or condition is None or condition.status != "True":

@@ -11,11 +11,10 @@ from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.vocabulary import SecretErrorCode
 from mistral_voice.controller.build.common import selector_text, token_secret_name
 from mistral_voice.controller.build.token_secret import token_wanted
-from mistral_voice.controller.credential import assess, restored
+from mistral_voice.controller.credential import assess, restored_credential
 from mistral_voice.controller.health.schedule import first_check_after_restart
 from mistral_voice.controller.health.target import probe_target
-from mistral_voice.controller.health.thresholds import Health
-from mistral_voice.controller.health.thresholds import restored as restored_health
+from mistral_voice.controller.health.thresholds import Health, restored_health
 from mistral_voice.controller.input import CredentialState, Input, PodTrouble, ResolvedCredential, TokenState
 from mistral_voice.controller.memory import Memories, Memory
 from mistral_voice.controller.observed import deployment_state, pod_trouble
@@ -128,7 +127,7 @@ class Gatherer:
         healthy = previous.conditions.get(ConditionType.HEALTHY)
         if healthy is not None:
             memory.health = restored_health(healthy.status, healthy.reason, healthy.message, previous.consecutive_failures)
-        memory.credential = restored(previous, spec)
+        memory.credential = restored_credential(previous, spec)
         if memory.credential is not None and healthy is not None:
             memory.next_check_at = first_check_after_restart(memory.health, spec.health_check.interval_seconds, now, self.jitter)
             memory.vouched_for = True

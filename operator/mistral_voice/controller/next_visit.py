@@ -9,7 +9,7 @@ from mistral_voice.controller.memory import Memory
 from mistral_voice.controller.rollout import rolled_out
 from mistral_voice.controller.status import next_change
 
-SOON_SECONDS = 0.05
+SHORTEST_WAIT_SECONDS = 0.05
 """The shortest wait between two visits."""
 LEAVING_POLL_SECONDS = 5.0
 """How often a name is looked at again that a former integration's object still bears: its token Secret is not watched."""
@@ -28,7 +28,7 @@ def next_visit(known: Input, memory: Memory, now: datetime) -> float | None:
         if memory.next_check_at is not None:
             waits.append((memory.next_check_at - now).total_seconds())
         elif known.credential is not None:
-            waits.append(SOON_SECONDS)  # The check that ran was of a former spec, and counts for nothing.
+            waits.append(SHORTEST_WAIT_SECONDS)  # The check that ran was of a former spec, and counts for nothing.
     if _rolling(known):
         waits.append(POD_POLL_SECONDS)
     if any(taken.leaving for taken in known.taken):
@@ -38,7 +38,7 @@ def next_visit(known: Input, memory: Memory, now: datetime) -> float | None:
     change = next_change(known)
     if change is not None:
         waits.append((change - now).total_seconds())
-    return max(SOON_SECONDS, min(waits)) if waits else None
+    return max(SHORTEST_WAIT_SECONDS, min(waits)) if waits else None
 
 
 def _rolling(known: Input) -> bool:

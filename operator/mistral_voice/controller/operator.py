@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from mistral_voice.contract import names
 from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
-from mistral_voice.controller.checks import HealthChecks
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.gather import Gatherer
+from mistral_voice.controller.health.checks import HealthChecks
 from mistral_voice.controller.health.result import ProbeResult
 from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.memory import Memories

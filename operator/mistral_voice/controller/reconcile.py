@@ -8,15 +8,15 @@ from typing import Any
 from mistral_voice.contract import names
 from mistral_voice.controller.build import build
 from mistral_voice.controller.check import check
-from mistral_voice.controller.checks import HealthChecks
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.events import events_for
 from mistral_voice.controller.figures import figures_of
 from mistral_voice.controller.gather import Gatherer, Visit
+from mistral_voice.controller.health.checks import HealthChecks
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.memory import Memories
 from mistral_voice.controller.metrics import IntegrationSeries
-from mistral_voice.controller.next_visit import SOON_SECONDS, next_visit
+from mistral_voice.controller.next_visit import SHORTEST_WAIT_SECONDS, next_visit
 from mistral_voice.controller.rollouts import Rollouts
 from mistral_voice.controller.status import derive, same_meaning
 from mistral_voice.controller.store import IntegrationStore
@@ -58,7 +58,7 @@ class Reconciler:
         known = await self.checks.awaited(visit)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):
-            return SOON_SECONDS
+            return SHORTEST_WAIT_SECONDS
         return next_visit(known, visit.memory, self.now())
 
     def _forget(self, key: ObjectKey) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.spec import SecretKeyReference
 from mistral_voice.contract.vocabulary import SecretErrorCode
-from mistral_voice.controller.credential import assess, resolved_once, restored, source
+from mistral_voice.controller.credential import assess, resolved_once, restored_credential, source
 from mistral_voice.controller.input import CredentialState, ResolvedCredential, UnresolvedCredential
 from mistral_voice.controller.previous import parse_status
 from mistral_voice.controller.reasons import Reason
@@ -82,9 +82,9 @@ RESOLVED_STATUS = {
 
 
 def test_restart_believes_what_status_says_of_the_same_reference() -> None:
-    assert restored(parse_status(RESOLVED_STATUS), spec()) == ResolvedCredential()
+    assert restored_credential(parse_status(RESOLVED_STATUS), spec()) == ResolvedCredential()
     trimmed = {**RESOLVED_STATUS, "issues": [{"code": "CredentialTrimmed"}]}
-    assert restored(parse_status(trimmed), spec()) == ResolvedCredential(trimmed=True)
+    assert restored_credential(parse_status(trimmed), spec()) == ResolvedCredential(trimmed=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_restart_believes_what_status_says_of_the_same_reference() -> None:
     ],
 )
 def test_restart_reads_the_secret_where_status_does_not_vouch_for_it(status: dict[str, object]) -> None:
-    assert restored(parse_status(status), spec()) is None
+    assert restored_credential(parse_status(status), spec()) is None
 
 
 def test_reference_resolved_once_if_it_does_or_status_keeps_its_source() -> None:

@@ -13,7 +13,7 @@ from mistral_voice.controller.next_visit import (
     LEAVING_POLL_SECONDS,
     OTHERS_POLL_SECONDS,
     POD_POLL_SECONDS,
-    SOON_SECONDS,
+    SHORTEST_WAIT_SECONDS,
     next_visit,
 )
 from tests.unit.controller.given import MISSING, NOW, RUNNING, known
@@ -48,7 +48,7 @@ async def test_a_check_under_way_enqueues_by_itself() -> None:
 
 
 def test_a_check_that_counted_for_nothing_is_made_up_for_at_once() -> None:
-    assert next_visit(known(), replace(checked(known()), next_check_at=None), NOW) == SOON_SECONDS
+    assert next_visit(known(), replace(checked(known()), next_check_at=None), NOW) == SHORTEST_WAIT_SECONDS
 
 
 def test_pods_are_looked_at_while_a_roll_out_is_under_way_even_if_enough_former_ones_are_ready() -> None:

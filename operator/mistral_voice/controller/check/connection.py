@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mistral_voice.contract.vocabulary import ConnectionStatus, Severity, ValidationCode
 from mistral_voice.controller.check.finding import Finding, error, grave, warning
-from mistral_voice.controller.connection import connection_status
+from mistral_voice.controller.connection_status import connection_status
 from mistral_voice.controller.health.result import ProbeCode, WarningCode
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, UnresolvedCredential

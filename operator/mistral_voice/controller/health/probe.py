@@ -11,9 +11,9 @@ import httpx2
 
 from mistral_voice.contract.integration import MISTRAL_CONVERSATIONAL
 from mistral_voice.contract.secret import Secret
+from mistral_voice.controller.health.judgement import Answers, Unfinished, judge
 from mistral_voice.controller.health.result import ProbeResult
 from mistral_voice.controller.health.target import ProbeTarget
-from mistral_voice.controller.health.verdict import Answers, Unfinished, judge
 from mistral_voice.mistral.errors import MistralError, Unauthorized
 from mistral_voice.mistral.rest import MistralRest
 

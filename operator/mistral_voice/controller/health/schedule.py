@@ -11,7 +11,7 @@ SPREAD: Final = 0.2
 """Intervals vary by this share, so that integrations that began together don't ask together for ever."""
 FIRST_RETRY_SECONDS: Final = 5.0
 """A failure is looked at again soon, then less and less often, up to the interval."""
-SOON_SECONDS: Final = 30.0
+UNHEALTHY_WITHIN_SECONDS: Final = 30.0
 """After a restart, what was not healthy is looked at within this time."""
 
 Jitter = Callable[[], float]
@@ -24,7 +24,7 @@ def next_check(health: Health, interval_seconds: float, now: datetime, jitter: J
 
 def first_check_after_restart(health: Health, interval_seconds: float, now: datetime, jitter: Jitter) -> datetime:
     """Return when to check what an earlier process left in status: the healthy spread over a whole interval, the rest soon."""
-    longest = interval_seconds if health.verdict is Verdict.HEALTHY else min(interval_seconds, SOON_SECONDS)
+    longest = interval_seconds if health.verdict is Verdict.HEALTHY else min(interval_seconds, UNHEALTHY_WITHIN_SECONDS)
     return now + timedelta(seconds=longest * jitter())
 
 

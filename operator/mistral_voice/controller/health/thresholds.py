@@ -74,7 +74,7 @@ def after(health: Health, result: ProbeResult, threshold: int = TROUBLE_THRESHOL
 _VERDICTS: Final[Mapping[str, Verdict]] = {"True": Verdict.HEALTHY, "False": Verdict.UNHEALTHY, "Unknown": Verdict.UNKNOWN}
 
 
-def restored(condition_status: str, reason: str, message: str, consecutive_failures: int) -> Health:
+def restored_health(condition_status: str, reason: str, message: str, consecutive_failures: int) -> Health:
     """Return the state that an earlier process left in status: its Healthy condition and the count of failures."""
     try:
         code = ProbeCode(reason)

@@ -9,7 +9,7 @@ from mistral_voice.contract.v1alpha1.spec import Exposure
 from mistral_voice.contract.vocabulary import ConnectionStatus, KeyValidationStatus, Severity
 from mistral_voice.controller.build.common import REALTIME_PATH, token_secret_name
 from mistral_voice.controller.check.finding import Finding, bounded
-from mistral_voice.controller.connection import connection_status
+from mistral_voice.controller.connection_status import connection_status
 from mistral_voice.controller.credential import resolved_once, source
 from mistral_voice.controller.health.result import ProbeCode
 from mistral_voice.controller.health.thresholds import Verdict

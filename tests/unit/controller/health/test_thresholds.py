@@ -5,7 +5,7 @@ from hypothesis import given as generated
 from hypothesis import strategies as st
 
 from mistral_voice.controller.health.result import ProbeCode, ProbeWarning, WarningCode
-from mistral_voice.controller.health.thresholds import TROUBLE_THRESHOLD, Health, Verdict, after, restored
+from mistral_voice.controller.health.thresholds import TROUBLE_THRESHOLD, Health, Verdict, after, restored_health
 from tests.unit.controller.given import health, probed
 
 TROUBLE = [code for code in ProbeCode if code.trouble and code is not ProbeCode.RATE_LIMITED]
@@ -82,12 +82,12 @@ def test_count_of_failures_stops_at_the_threshold(codes: list[ProbeCode]) -> Non
 def test_restart_goes_on_where_status_left_off(before: list[ProbeCode], later: list[ProbeCode]) -> None:
     lived = health(*before)
     status = {Verdict.HEALTHY: "True", Verdict.UNHEALTHY: "False", Verdict.UNKNOWN: "Unknown"}[lived.verdict]
-    reborn = restored(status, str(lived.code), lived.message, lived.consecutive_failures)
+    reborn = restored_health(status, str(lived.code), lived.message, lived.consecutive_failures)
     for code in later:
         lived, reborn = after(lived, probed(code)), after(reborn, probed(code))
         assert (lived.verdict, lived.code, lived.consecutive_failures) == (reborn.verdict, reborn.code, reborn.consecutive_failures)
 
 
 def test_status_that_somebody_garbled_starts_anew() -> None:
-    assert restored("Perhaps", "NoSuchReason", "", -4) == Health()
-    assert restored("False", "UpstreamError", "It was.", 99).consecutive_failures == TROUBLE_THRESHOLD
+    assert restored_health("Perhaps", "NoSuchReason", "", -4) == Health()
+    assert restored_health("False", "UpstreamError", "It was.", 99).consecutive_failures == TROUBLE_THRESHOLD

@@ -36,7 +36,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """What the answers mean."""
 
     code: ProbeCode
@@ -46,29 +46,29 @@ class Finding:
     retry_after_seconds: float | None = None
 
 
-def judge(target: ProbeTarget, answers: Answers, now: datetime, deadline_ms: int) -> Finding:
+def judge(target: ProbeTarget, answers: Answers, now: datetime, deadline_ms: int) -> Judgement:
     """Return what the answers mean. `now` decides whether a model is retired."""
     if _refused(answers, Unauthorized):
-        return Finding(ProbeCode.UNAUTHORIZED, "Mistral does not accept the key (401).", key_accepted=False)
+        return Judgement(ProbeCode.UNAUTHORIZED, "Mistral does not accept the key (401).", key_accepted=False)
     accepted = _key_accepted(answers)
     denied = next((part for part in (answers.models, answers.voice) if isinstance(part, PermissionDenied)), None)
     if denied is not None:
-        return Finding(ProbeCode.PERMISSION_DENIED, str(denied), accepted)
+        return Judgement(ProbeCode.PERMISSION_DENIED, str(denied), accepted)
     fault = _clear_fault(target, answers, now)
     if fault is not None:
-        return Finding(*fault, accepted)
+        return Judgement(*fault, accepted)
     parts = (answers.models, answers.voice)
     limited = next((part for part in parts if isinstance(part, RateLimited)), None)
     if limited is not None:
-        return Finding(ProbeCode.RATE_LIMITED, str(limited), accepted, retry_after_seconds=limited.retry_after_seconds)
+        return Judgement(ProbeCode.RATE_LIMITED, str(limited), accepted, retry_after_seconds=limited.retry_after_seconds)
     for part in parts:
         if isinstance(part, Unfinished):
-            return Finding(ProbeCode.UPSTREAM_TIMEOUT, f"Mistral did not answer within {deadline_ms} ms.", accepted)
+            return Judgement(ProbeCode.UPSTREAM_TIMEOUT, f"Mistral did not answer within {deadline_ms} ms.", accepted)
         if isinstance(part, MistralError):
             retry_after = part.retry_after_seconds if isinstance(part, ServerTrouble) else None
-            return Finding(_trouble_code(part), str(part), accepted, retry_after_seconds=retry_after)
+            return Judgement(_trouble_code(part), str(part), accepted, retry_after_seconds=retry_after)
     warnings = tuple(_warnings(target, answers.models, now)) if _listed(answers.models) else ()
-    return Finding(ProbeCode.CONNECTED, "The key is accepted; models and voice exist.", accepted, warnings)
+    return Judgement(ProbeCode.CONNECTED, "The key is accepted; models and voice exist.", accepted, warnings)
 
 
 def _refused(answers: Answers, kind: type[MistralError]) -> bool:

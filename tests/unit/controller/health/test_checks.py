@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from mistral_voice.contract.secret import Secret
-from mistral_voice.controller.checks import HealthChecks
 from mistral_voice.controller.gather import Visit
+from mistral_voice.controller.health.checks import HealthChecks
 from mistral_voice.controller.health.result import ProbeCode, ProbeResult
 from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.health.target import ProbeTarget

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
 
+from mistral_voice.controller.health.judgement import Answers, Judgement, Unfinished, judge
 from mistral_voice.controller.health.result import ProbeCode
 from mistral_voice.controller.health.target import ProbeTarget
-from mistral_voice.controller.health.verdict import Answers, Finding, Unfinished, judge
 from mistral_voice.mistral.errors import (
     ConnectionFailed,
     InvalidAnswer,
@@ -54,7 +54,7 @@ ANSWERS = st.builds(
 )
 
 
-def judged(answers: Answers, target: ProbeTarget = TARGET) -> Finding:
+def judged(answers: Answers, target: ProbeTarget = TARGET) -> Judgement:
     return judge(target, answers, NOW, 5000)
 
 
@@ -124,7 +124,7 @@ def test_model_is_retired_from_its_date_on(when: str) -> None:
 
 def test_date_that_cannot_be_read_is_no_date() -> None:
     odd = [Model("chat", deprecation="soon"), *MODELS[1:]]
-    assert judged(Answers(None, odd, Voice("v"))) == Finding(ProbeCode.CONNECTED, "The key is accepted; models and voice exist.", True)
+    assert judged(Answers(None, odd, Voice("v"))) == Judgement(ProbeCode.CONNECTED, "The key is accepted; models and voice exist.", True)
 
 
 def test_alias_that_moves_on_by_itself_needs_no_warning() -> None:
