@@ -12,7 +12,7 @@ from mistral_voice.contract.v1alpha1.integration import parse_spec
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.controller.build import build
 from mistral_voice.controller.build.token_secret import token_secret
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.input import Input, ResolvedCredential
 from mistral_voice.controller.operator import MARKS
 from mistral_voice.controller.secret_reader import new_token
@@ -82,7 +82,7 @@ def children(body: KubeObject, uid: str, settings: dict[str, Any]) -> Iterator[t
     operator, now = OperatorFile.model_validate(settings), datetime.now(UTC)
     known = Input(namespace, name, uid, 1, operator, now, spec, credential=ResolvedCredential())
     owner = Owner(names.API_VERSION, names.KIND, namespace, name, uid)
-    for child in build(known, check(known)).objects:
+    for child in build(known, valid=valid(check(known))).objects:
         if child.resource == SECRET:
             yield SECRET, _marked(token_secret(known, new_token), owner)
         else:

@@ -48,3 +48,14 @@ def test_imports_point_one_way(package: str) -> None:
 def test_no_module_is_longer_than_a_reader_can_hold() -> None:
     long = {str(path.relative_to(ROOT)): n for path in ROOT.rglob("*.py") if (n := len(path.read_text().splitlines())) > 400}
     assert long == {}, "split these by concept"
+
+
+def test_checks_and_builders_stand_in_one_order() -> None:
+    """A check asks how a child would be built; no builder asks a check."""
+    found = [
+        module
+        for path in sorted((ROOT / "controller" / "build").rglob("*.py"))
+        for _, module in imports(path)
+        if module.startswith("mistral_voice.controller.check")
+    ]
+    assert found == []

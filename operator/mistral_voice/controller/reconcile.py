@@ -7,7 +7,7 @@ from typing import Any
 
 from mistral_voice.contract import names
 from mistral_voice.controller.build import build
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.events import events_for
 from mistral_voice.controller.figures import figures_of
@@ -52,8 +52,8 @@ class Reconciler:
             return None  # Its children go by owner reference.
         visit = await self.gatherer.gather(key, stored)
         self.checks.begin(visit)
-        findings = check(visit.known)
-        visit, desired = self.rollouts.considered(visit, build(visit.known, findings))
+        desired = build(visit.known, valid=valid(check(visit.known)))
+        visit, desired = self.rollouts.considered(visit, desired)
         applied = await self.children.apply(visit, desired)
         known = await self.checks.awaited(visit)
         known = applied.onto(known)

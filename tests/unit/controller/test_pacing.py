@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mistral_voice.controller.build import build
 from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.pacing import needs_turn
 from mistral_voice.controller.previous import parse_status
@@ -16,7 +16,7 @@ from tests.unit.controller.given import RUNNING, known, operator_file
 def settled(**changes: object) -> Input:
     """Return an integration whose Deployment stands as it was last built."""
     state = known(**changes)
-    body = next(child.body for child in build(state, check(state)).objects if child.resource == DEPLOYMENT)
+    body = next(child.body for child in build(state, valid=valid(check(state))).objects if child.resource == DEPLOYMENT)
     standing = replace(RUNNING, template_hash=body["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION])
     state = replace(state, deployment=standing)
     return replace(state, previous=parse_status(derive(state, check(state))))
@@ -24,7 +24,7 @@ def settled(**changes: object) -> Input:
 
 def waits(state: Input) -> bool:
     """Tell whether the roll-out that an integration needs waits for its turn."""
-    return needs_turn(state, build(state, check(state)))
+    return needs_turn(state, build(state, valid=valid(check(state))))
 
 
 NEW_IMAGE = operator_file(image="registry.example/mistral-voice:2.0.0")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from mistral_voice.controller.build import build
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.input import DeploymentCondition, DeploymentState, Input
 from mistral_voice.controller.memory import Memory
@@ -27,7 +27,7 @@ class Turns:
     def visit(self, key: ObjectKey, state: Input) -> bool:
         """Return whether the integration may go."""
         visit = Visit(key, {}, "1", Memory(state.uid), state, {}, None, None)
-        return self._rollouts.considered(visit, build(state, check(state)))[0].known.rollout_allowed
+        return self._rollouts.considered(visit, build(state, valid=valid(check(state))))[0].known.rollout_allowed
 
     def resume(self, *keys: ObjectKey) -> None:
         self._rollouts.resume(keys)

@@ -1,6 +1,6 @@
 """Builders: what an integration wants in the cluster, one builder per kind. Pure, and the same objects for the same input."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mistral_voice.controller.build.common import Child
@@ -14,7 +14,6 @@ from mistral_voice.controller.build.pod_disruption_budget import pod_disruption_
 from mistral_voice.controller.build.service import service
 from mistral_voice.controller.build.service_account import service_account
 from mistral_voice.controller.build.token_secret import token_secret_place, token_wanted
-from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import resolved_once
 from mistral_voice.controller.input import Input
 from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NETWORK_POLICY, Resource
@@ -36,13 +35,13 @@ class Desired:
     hold: bool = False
 
 
-def build(known: Input, findings: Sequence[Finding]) -> Desired:
-    """Return the children that an integration wants, given what the checks found.
+def build(known: Input, *, valid: bool) -> Desired:
+    """Return the children that an integration wants; `valid` tells whether the checks found that its configuration can be carried out.
 
     Nothing is half-applied: a configuration that can't be carried out, or one that names a key that never resolved, leaves a gateway that
     runs as it is. The first Deployment waits for a Secret that resolves; from then on the Secret's absence changes nothing.
     """
-    if known.spec is None or any(finding.invalidates for finding in findings):
+    if known.spec is None or not valid:
         return Desired(hold=True)
     resolved = resolved_once(known)
     if not resolved and known.deployment is not None:

@@ -1,5 +1,6 @@
 """Checks: an ordered chain of pure functions, each of which finds one thing or nothing. Their order is that of the issues."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from mistral_voice.controller.check.children import child_names_free, children_accepted, children_writable
@@ -23,7 +24,7 @@ from mistral_voice.controller.check.secrets import certificate_present, own_toke
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.reasons import ConditionType, Reason
 
-__all__ = ["Finding", "check"]
+__all__ = ["Finding", "check", "valid"]
 
 ALWAYS: Final[tuple[Check, ...]] = (name_usable,)
 """Checks that need no spec."""
@@ -64,3 +65,8 @@ def check(known: Input) -> tuple[Finding, ...]:
         found += probe_warnings(known)
     blocked = connection_blocks_calls(known)  # What follows from the others comes after them.
     return tuple(found) if blocked is None else (*found, blocked)
+
+
+def valid(findings: Iterable[Finding]) -> bool:
+    """Tell whether the configuration can be carried out."""
+    return not any(finding.invalidates for finding in findings)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mistral_voice.contract import gateway_config, names
 from mistral_voice.controller.build import Desired, build, without_rollout
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.input import DeploymentState, Input
 from mistral_voice.controller.settings import EgressRule, Endpoint
 from mistral_voice.kube.objects import KubeObject
@@ -73,7 +73,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 def desired(state: Input) -> Desired:
-    return build(state, check(state))
+    return build(state, valid=valid(check(state)))
 
 
 def child(state: Input, resource: Resource) -> KubeObject:

@@ -10,7 +10,7 @@ from hypothesis import given as generated
 
 from mistral_voice.contract.v1alpha1.status import IntegrationStatus
 from mistral_voice.controller.build import build
-from mistral_voice.controller.check import check
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.events import events_for
 from mistral_voice.controller.health.result import ProbeCode
 from mistral_voice.controller.input import Input
@@ -63,7 +63,7 @@ def test_invalid_configuration_stalls_changes_nothing_and_leaves_the_gateway_ava
     seen = states(status_of(state))
     if seen[ConditionType.CONFIG_VALID] == "False":
         assert seen[ConditionType.STALLED] == "True"
-        assert build(state, check(state)).hold
+        assert build(state, valid=valid(check(state))).hold
         suspended = state.spec is not None and state.spec.suspend
         if state.deployment is not None and state.deployment.ready_replicas and not state.managed and not suspended:
             assert seen[ConditionType.GATEWAY_AVAILABLE] == "True"
