@@ -8,6 +8,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from mistral_voice.controller.health.result import ProbeResult
+from mistral_voice.kube.events import EventOutcome
+
 DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PREFIX: Final = "mistral_voice_operator"
 
@@ -33,6 +36,19 @@ class OperatorMetrics:
         )
         self.probes = Counter(f"{_PREFIX}_probes", "Health checks by result, shared ones counted once.", ["result"], registry=registry)
         self.events_dropped = Counter(f"{_PREFIX}_events_dropped", "Kubernetes Events that were not written.", registry=registry)
+
+    def count_request(self, verb: str, _resource: str, code: str, _seconds: float) -> None:
+        """Count a request to the API server."""
+        self.api_requests.labels(code, verb).inc()
+
+    def count_event(self, outcome: EventOutcome) -> None:
+        """Count a Kubernetes Event that was not written."""
+        if outcome is not EventOutcome.WRITTEN:
+            self.events_dropped.inc()
+
+    def count_probe(self, result: ProbeResult) -> None:
+        """Count a health check that was made."""
+        self.probes.labels(result.code.value).inc()
 
 
 class QueueMetrics:

@@ -4,16 +4,19 @@ import asyncio
 import logging
 import random
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from prometheus_client import CollectorRegistry
+
 from mistral_voice.contract import names
 from mistral_voice.controller.build.deployment import TEMPLATE_HASH_ANNOTATION
+from mistral_voice.controller.calls import Calls
 from mistral_voice.controller.children import Children
 from mistral_voice.controller.gather import Gatherer
 from mistral_voice.controller.health.checks import HealthChecks
-from mistral_voice.controller.health.result import ProbeResult
 from mistral_voice.controller.health.sharing import SharedProbes
 from mistral_voice.controller.memory import Memories
 from mistral_voice.controller.metrics import IntegrationSeries, OperatorMetrics, QueueMetrics
@@ -25,11 +28,11 @@ from mistral_voice.controller.streams import IntegrationStream
 from mistral_voice.kube.access import Access, load_access
 from mistral_voice.kube.apply import Applier
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.events import EventOutcome, EventRecorder
+from mistral_voice.kube.events import EventRecorder
 from mistral_voice.kube.lease import LeaderElector
 from mistral_voice.kube.managed_fields import FieldSets
 from mistral_voice.kube.objects import ObjectKey
-from mistral_voice.kube.observed import Marks, Observed, Reader
+from mistral_voice.kube.observed import Marks, Reader
 from mistral_voice.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -94,15 +97,12 @@ class Operator:
     metrics: OperatorMetrics
     queue_metrics: QueueMetrics
     series: IntegrationSeries
-    store: IntegrationStore
-    queue: WorkQueue[ObjectKey]
+    calls: Calls
     watches: Watches
     stream: IntegrationStream
     recorder: EventRecorder
     elector: LeaderElector
     reconciler: Reconciler
-    checks: HealthChecks
-    leading: asyncio.Event
 
     @classmethod
     async def assembled(cls, settings: Settings, redactor: Redactor, access: Access, stack: AsyncExitStack) -> "Operator":
@@ -111,48 +111,15 @@ class Operator:
         metrics, series = OperatorMetrics(registry), IntegrationSeries()
         queue_metrics = QueueMetrics(metrics, registry)
         queue: WorkQueue[ObjectKey] = WorkQueue(workers=file.workers, observer=queue_metrics)
-
-        def count_request(verb: str, resource: str, code: str, seconds: float) -> None:  # noqa: ARG001 - the observer's shape
-            metrics.api_requests.labels(code, verb).inc()
-
-        def count_event(outcome: EventOutcome) -> None:
-            if outcome is not EventOutcome.WRITTEN:
-                metrics.events_dropped.inc()
-
-        def count_probe(result: ProbeResult) -> None:
-            metrics.probes.labels(result.code.value).inc()
-
-        client = await stack.enter_async_context(Client(access, connections=file.workers + 12, observe=count_request))
-        elector = LeaderElector(
-            client,
-            namespace=settings.namespace,
-            name=file.leader_election.lease_name,
-            # A container that starts again in the same pod is another process: it waits for the lease as everybody does.
-            identity=f"{settings.identity}_{uuid.uuid4().hex[:8]}",
-            timing=file.leader_election.timing(),
-        )
-        writer = client.fenced(elector) if file.leader_election.enabled else client
         store, memories, fields = IntegrationStore(), Memories(), FieldSets()
-        leading = asyncio.Event()
-
-        def enqueue(key: ObjectKey, *, low: bool = False) -> None:
-            # A follower only keeps its records current; when it comes to lead, it visits all.
-            if leading.is_set():
-                queue.add(key, low=low)
-
-        def child_changed(child: Observed, deleted: bool) -> None:  # noqa: ARG001 - the callback's shape
-            key = store.concerned_by(child)
-            if key is not None:
-                enqueue(key)
-
-        reader, selector = Reader(fields, MARKS), f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
-        watches = Watches(
-            Watch(client, kind, reader, child_changed, label_selector=selector, namespaces=file.watch_namespaces or None)
-            for kind in CHILD_KINDS
-        )
-        stream = IntegrationStream(client, store, enqueue, file.watch_namespaces)
-        recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=count_event)
-        probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent, observe=count_probe))
+        calls = Calls(queue, store)
+        client = await stack.enter_async_context(Client(access, connections=file.workers + 12, observe=metrics.count_request))
+        elector = _elector(client, settings)
+        writer = client.fenced(elector) if file.leader_election.enabled else client
+        watches = _watches(client, Reader(fields, MARKS), calls, file.watch_namespaces)
+        stream = IntegrationStream(client, store, calls.for_integration, file.watch_namespaces)
+        recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=metrics.count_event)
+        probes = await stack.enter_async_context(SharedProbes(max_concurrent=file.probe.max_concurrent, observe=metrics.count_probe))
         checks = HealthChecks(probes, queue.add, _now, random.random, redactor)
         stack.push_async_callback(checks.close)
         reconciler = Reconciler(
@@ -167,14 +134,15 @@ class Operator:
             series=series,
             now=_now,
         )
-        operator = cls(
-            settings, access, metrics, queue_metrics, series, store, queue, watches, stream, recorder, elector, reconciler, checks, leading
-        )
-        metrics.max_workers.set(file.workers)
-        app = health_app(registry, operator.not_ready_because, further_series=operator.further_series)
-        await stack.enter_async_context(serving(app, settings.host, settings.port))
-        await stack.enter_async_context(observing_loop_lag(loop_lag_histogram("mistral_voice_operator", registry)))
+        operator = cls(settings, access, metrics, queue_metrics, series, calls, watches, stream, recorder, elector, reconciler)
+        await operator._tell_of_itself(registry, stack)
         return operator
+
+    async def _tell_of_itself(self, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
+        self.metrics.max_workers.set(self.settings.file.workers)
+        app = health_app(registry, self.not_ready_because, further_series=self.further_series)
+        await stack.enter_async_context(serving(app, self.settings.host, self.settings.port))
+        await stack.enter_async_context(observing_loop_lag(loop_lag_histogram("mistral_voice_operator", registry)))
 
     def not_ready_because(self) -> str | None:
         """Return what is missing before this replica can lead, or None."""
@@ -187,11 +155,12 @@ class Operator:
 
     def further_series(self) -> bytes:
         """Refresh what is only measured when asked, and return the integrations' series."""
-        self.metrics.active_workers.set(self.queue.active_workers)
+        queue = self.calls.queue
+        self.metrics.active_workers.set(queue.active_workers)
         self.metrics.leader.set(int(self.leads))
-        self.queue_metrics.depth.set(len(self.queue))
-        self.queue_metrics.unfinished.set(self.queue.unfinished_work_seconds())
-        self.queue_metrics.longest.set(self.queue.longest_running_seconds())
+        self.queue_metrics.depth.set(len(queue))
+        self.queue_metrics.unfinished.set(queue.unfinished_work_seconds())
+        self.queue_metrics.longest.set(queue.longest_running_seconds())
         self.metrics.watch_age.labels(names.KIND).set(self.stream.age_seconds())
         for watch in self.watches:
             self.metrics.watch_age.labels(watch.resource.kind).set(watch.age_seconds())
@@ -226,7 +195,7 @@ class Operator:
             await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not leading.done() and (not self.leads or self.not_ready_because() is not None):
                 return  # No visit has begun that should end first.
-            self.queue.stop()  # Visits under way end, then the lease is given back.
+            self.calls.queue.stop()  # Visits under way end, then the lease is given back.
             await leading
         finally:
             stopping.cancel()
@@ -236,9 +205,28 @@ class Operator:
     async def _lead(self) -> None:
         await self.stream.synced.wait()
         await self.watches.synced()
-        _log.info("This replica leads.", extra={"integrations": len(self.store)})
-        self.leading.set()
-        self.reconciler.rollouts.resume(key for key in self.store if self.store.rolls_out(key))
-        for key in self.store:
-            self.queue.add(key, low=True)
-        await self.queue.run(self.reconciler.reconcile)
+        queue, store = self.calls.queue, self.calls.store
+        _log.info("This replica leads.", extra={"integrations": len(store)})
+        self.calls.leading.set()
+        self.reconciler.rollouts.resume(key for key in store if store.rolls_out(key))
+        for key in store:
+            queue.add(key, low=True)
+        await queue.run(self.reconciler.reconcile)
+
+
+def _elector(client: Client, settings: Settings) -> LeaderElector:
+    return LeaderElector(
+        client,
+        namespace=settings.namespace,
+        name=settings.file.leader_election.lease_name,
+        # A container that starts again in the same pod is another process: it waits for the lease as everybody does.
+        identity=f"{settings.identity}_{uuid.uuid4().hex[:8]}",
+        timing=settings.file.leader_election.timing(),
+    )
+
+
+def _watches(client: Client, reader: Reader, calls: Calls, namespaces: Sequence[str]) -> Watches:
+    selector = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
+    return Watches(
+        Watch(client, kind, reader, calls.for_owner, label_selector=selector, namespaces=namespaces or None) for kind in CHILD_KINDS
+    )
