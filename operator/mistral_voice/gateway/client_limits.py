@@ -49,6 +49,10 @@ class Bucket:
         self._level += amount
         return False
 
+    def give_back(self, amount: float) -> None:
+        """What was taken just now was not used."""
+        self._level += amount
+
 
 class ClientMeter:
     """What one client has used of its limits."""
@@ -68,6 +72,15 @@ class ClientMeter:
     def message(self, now_ms: float) -> float:
         """Count a message; returns for how many milliseconds the client is not to be read."""
         return self._messages.take(1, now_ms)
+
+    def allows_audio(self, milliseconds: float, now_ms: float) -> bool:
+        """Count a message of audio if neither it nor its audio has to wait; returns whether it was counted."""
+        if not self._messages.take_if_there(1, now_ms):
+            return False
+        if self._audio.take_if_there(milliseconds, now_ms):
+            return True
+        self._messages.give_back(1)
+        return False
 
     def text(self, text_bytes: int, now_ms: float) -> float:
         """Count a message without audio and its answers; returns for how many milliseconds the client is not to be read."""

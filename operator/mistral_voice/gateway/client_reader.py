@@ -10,11 +10,13 @@ from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound
-from mistral_voice.gateway.protocol.client_events import BadEventError, decode
+from mistral_voice.gateway.protocol.client_events import BadEventError, decode, decode_audio
 from mistral_voice.gateway.session import inputs
 
 SLICE_MS = 100
 """Long audio is taken in such slices, with the other sessions' turn between them."""
+EXCUSED_SECONDS = 1.0
+"""A client whose audio comes needs no ping, which is put off so often."""
 MESSAGES_IN_A_ROW = 16
 """After so many messages that were there already, the other sessions have their turn;"""
 BYTES_IN_A_ROW = 64 * 1024
@@ -25,7 +27,7 @@ class ClientReader:
     """`take` and `take_audio` hand an input to the session, `complain` answers a message that can't be used; `answers` is where what comes
     of it goes.
 
-    `last_heard` is in the loop's time.
+    `last_heard` is in the loop's time. `most_bytes`: the largest message.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class ClientReader:
         answers: Outbound,
         metrics: GatewayMetrics,
         now_ms: Callable[[], float],
+        most_bytes: int,
     ) -> None:
         self._socket = socket
         self._meter = meter
@@ -50,22 +53,56 @@ class ClientReader:
         self._metrics = metrics
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
+        self._most_bytes = most_bytes
         self._in_a_row = 0
         self._bytes_in_a_row = 0
-        self.last_heard = self._loop.time()
+        self._messages_done = 0
+        self._unlooked_bytes = 0
+        self._excused = self.last_heard = self._loop.time()
 
     async def run(self) -> None:
         """Read until the client closes the connection, or breaks it."""
-        async for message in self._socket:
-            self.last_heard = self._loop.time()
-            if message.type is WSMsgType.TEXT:
-                self._metrics.client_bytes.received += len(message.data)
-                await self._message(message.data)
-            elif message.type is WSMsgType.BINARY:
-                await self._may_be_read()
-                self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
-            elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
-                self._metrics.limit_hit("message_size")
+        self._socket.frames.offer_to(self._take_at_once, lambda: self._messages_done)
+        try:
+            async for message in self._socket:
+                self.last_heard = self._loop.time()
+                if message.type is WSMsgType.TEXT:
+                    self._metrics.client_bytes.received += len(message.data)
+                    await self._message(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    await self._may_be_read()
+                    self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
+                elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+                    self._metrics.limit_hit("message_size")
+                self._messages_done += 1
+        finally:
+            self._socket.frames.offer_to(None)
+
+    def _take_at_once(self, text: bytearray) -> bool:
+        """Take a message that is audio and needs no patience; returns False for others, which then are read in their turn."""
+        audio = decode_audio(text) if len(text) <= self._most_bytes else None
+        if audio is None:
+            return False
+        bytes_per_ms = self._hearing.audio_format.bytes_per_ms
+        size, now_ms = len(audio), self._now_ms()
+        if size > SLICE_MS * bytes_per_ms or not self._has_room_for(size) or not self._meter.allows_audio(size / bytes_per_ms, now_ms):
+            return False
+        self._metrics.client_bytes.received += len(text)
+        now = self._loop.time()
+        self.last_heard = now
+        if now - self._excused >= EXCUSED_SECONDS:
+            self._excused = now
+            self._socket.excuse()
+        self._take_audio(audio)
+        return True
+
+    def _has_room_for(self, size: int) -> bool:
+        """Whether the session can take so much audio; looked at for each slice's worth."""
+        self._unlooked_bytes += size
+        if self._unlooked_bytes < SLICE_MS * self._hearing.audio_format.bytes_per_ms:
+            return True
+        self._unlooked_bytes = 0
+        return self._hearing.has_room
 
     async def _message(self, text: bytes) -> None:
         await self._may_be_read()

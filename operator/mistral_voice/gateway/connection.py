@@ -196,7 +196,16 @@ class Connection:
         transcriber = Transcriber(self._client, self._policy.transcription_model, self.take, spawn, metrics)
         self._hearing = Hearing(self._engine, transcriber, self.take, self._break)
         self._reader = ClientReader(
-            self._socket, self._meter, self._hearing, self.take, self.take_audio, self._complain, self._outbound, metrics, self._now_ms
+            self._socket,
+            self._meter,
+            self._hearing,
+            self.take,
+            self.take_audio,
+            self._complain,
+            self._outbound,
+            metrics,
+            self._now_ms,
+            self._limits.message_bytes,
         )
         self._replier = Replier(self._client, self.take, spawn, metrics)
         self._speaker = Speaker(self._speech, self.take, spawn, metrics)

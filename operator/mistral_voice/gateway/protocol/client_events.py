@@ -183,6 +183,15 @@ def decode(text: bytes) -> inputs.ClientInput:
         raise BadEventError(refusal.code, refusal.message, refusal.param, event.event_id) from None
 
 
+def decode_audio(text: bytes | bytearray) -> bytes | None:
+    """Return the audio of a message that appends some; None for all others, and for what can't be used: `decode` knows more of it."""
+    try:
+        event = _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return event.audio if type(event) is AudioAppend else None
+
+
 def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
     try:
         envelope = _envelope_decoder.decode(text)
