@@ -4,11 +4,13 @@ The gateway starts within a second and carries no Pydantic, so these are msgspec
 file is rewritten in place, so while an upgrade goes on a pod of the former version may start again with the file of the new one.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+TRANSCRIPTION_MODEL: Final = "voxtral-mini-transcribe-realtime-latest"
+SPEECH_MODEL: Final = "voxtral-mini-tts-latest"
 PositiveInt = Annotated[int, Meta(ge=1)]
 
 
@@ -30,8 +32,8 @@ class Upstream(Struct, frozen=True, rename="camel"):
     base_url: str
     credential_file: str
     ca_bundle_file: str | None = None
-    transcription_model: str = "voxtral-mini-transcribe-realtime-latest"
-    speech_model: str = "voxtral-mini-tts-latest"
+    transcription_model: str = TRANSCRIPTION_MODEL
+    speech_model: str = SPEECH_MODEL
 
 
 class SessionDefaults(Struct, frozen=True, rename="camel"):

@@ -3,6 +3,7 @@
 from mistral_voice.contract.vocabulary import ConnectionStatus
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, UnresolvedCredential
+from mistral_voice.controller.managed.health import platform_health
 
 
 def connection_status(known: Input) -> ConnectionStatus:
@@ -10,7 +11,7 @@ def connection_status(known: Input) -> ConnectionStatus:
     if known.spec is None:
         return _carried(known)
     if known.managed:
-        return ConnectionStatus.UNKNOWN
+        return platform_health(known.platform).status
     if isinstance(known.credential, UnresolvedCredential):
         return ConnectionStatus.DISCONNECTED
     match known.health.verdict:

@@ -70,7 +70,12 @@ def restored_credential(previous: PreviousStatus, spec: IntegrationSpecification
 
 
 def resolved_once(known: Input) -> bool:
-    """Tell whether the present reference leads to a key, or did so before: status keeps the source from then on."""
+    """Tell whether the present reference leads to a key, or did so before: status keeps the source from then on.
+
+    managed: whether the platform grants its plan, and with it the key that a tenant never sees.
+    """
+    if known.managed:
+        return known.granted_plan is not None
     reference = known.valid_spec.secret_ref
     if reference is None:
         return False

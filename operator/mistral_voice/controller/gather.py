@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mistral_voice.contract import names
+from mistral_voice.contract.integration import OwnershipMode
 from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.integration import parse_spec
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
@@ -16,6 +17,7 @@ from mistral_voice.controller.health.schedule import first_check_after_restart
 from mistral_voice.controller.health.target import probe_target
 from mistral_voice.controller.health.thresholds import Health, restored_health
 from mistral_voice.controller.input import CredentialState, Input, PodTrouble, ResolvedCredential, TokenState
+from mistral_voice.controller.managed.facts import Platform
 from mistral_voice.controller.memory import Memories, Memory
 from mistral_voice.controller.observed import deployment_state, pod_trouble
 from mistral_voice.controller.previous import PreviousStatus, parse_status
@@ -68,6 +70,8 @@ class Gatherer:
     now: Callable[[], datetime]
     digest: Callable[[Secret], str]
     jitter: Callable[[], float]
+    platform: Callable[[str, str], Platform] | None = None
+    """What concerns an integration of a namespace that claims a plan; None where managed mode is not installed."""
 
     async def gather(self, key: ObjectKey, stored: StoredIntegration) -> Visit:
         """Return the facts of one integration, as of now."""
@@ -93,6 +97,7 @@ class Gatherer:
             deployment=deployment_state(workload) if workload is not None else None,
             health=memory.health,
             gateway_api_installed=not self.watches[HTTP_ROUTE].absent,
+            platform=self._platform(key.namespace, spec),
         )
         health = _health_of_target(known, memory)
         if health is not known.health:
@@ -110,6 +115,11 @@ class Gatherer:
             trouble=await self._trouble(known),
         )
         return Visit(key, body, stored.resource_version, memory, known, children, token, api_key, token_unread)
+
+    def _platform(self, namespace: str, spec: IntegrationSpecification | None) -> Platform | None:
+        if self.platform is None or spec is None or spec.mode is not OwnershipMode.MANAGED or spec.plan_ref is None:
+            return None
+        return self.platform(namespace, spec.plan_ref.name)
 
     def _memory(
         self, key: ObjectKey, uid: str, generation: int, spec: IntegrationSpecification | None, previous: PreviousStatus, now: datetime
@@ -151,7 +161,7 @@ class Gatherer:
         return found, api_key
 
     async def _token(self, known: Input, *, new_here: bool) -> tuple[KubeObject | None, TokenState | None]:
-        if known.spec is None or known.managed or (new_here and token_wanted(known)):
+        if known.spec is None or _unserved(known) or (new_here and token_wanted(known)):
             return None, None
         secret = await SecretReader(self.client).read(known.namespace, token_secret_name(known))
         if secret is SecretErrorCode.FORBIDDEN and not token_wanted(known):
@@ -185,9 +195,14 @@ class Gatherer:
 
 def _token_can_wait(known: Input) -> bool:
     # After a restart thousands are visited at once. What an earlier process left in order is looked at again with its next health check.
-    if known.spec is None or known.managed or not token_wanted(known):
+    if known.spec is None or _unserved(known) or not token_wanted(known):
         return False
     return names.ROTATE_TOKEN_ANNOTATION not in known.annotations
+
+
+def _unserved(known: Input) -> bool:
+    """Tell whether nothing runs because managed mode is not installed."""
+    return known.managed and known.platform is None
 
 
 def _workload(children: Mapping[Resource, tuple[Observed, ...]], name: str) -> ObservedWorkload | None:

@@ -6,14 +6,17 @@ from datetime import datetime
 from types import MappingProxyType
 
 from mistral_voice.contract.integration import OwnershipMode
+from mistral_voice.contract.v1alpha1.plan import PlanSpecification
 from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.contract.vocabulary import SecretErrorCode, ValidationIssue
 from mistral_voice.controller.health.thresholds import Health
+from mistral_voice.controller.managed.facts import Platform
 from mistral_voice.controller.previous import PreviousStatus
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.controller.settings import Endpoint, OperatorFile
 
 DEFAULT_ENDPOINT = "default"
+BROKER_ENDPOINT = "broker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ class Input:
 
     `spec` is None when it can't be parsed; `spec_issues` then say why. `credential` is None where none is looked for. `absent_secrets` are
     the Secrets, other than the key's, that the spec names and that don't exist. `deployment` is None when there is none. `rollout_allowed`
-    is false while a roll-out that only an upgrade of the operator causes has to wait for its turn. `now` is UTC.
+    is false while a roll-out that only an upgrade of the operator causes has to wait for its turn. `platform` is None with mode byok, and
+    where managed mode is not installed. `now` is UTC.
     """
 
     namespace: str
@@ -153,6 +157,7 @@ class Input:
     health: Health = field(default_factory=Health)
     rollout_allowed: bool = True
     gateway_api_installed: bool = True
+    platform: Platform | None = None
 
     @property
     def valid_spec(self) -> IntegrationSpecification:
@@ -167,10 +172,28 @@ class Input:
         return self.spec is not None and self.spec.mode is OwnershipMode.MANAGED
 
     @property
+    def granted_plan(self) -> PlanSpecification | None:
+        """Return the plan that the platform grants, or None: mode byok, no such plan, or not for this namespace."""
+        return self.platform.granted if self.managed and self.platform is not None else None
+
+    @property
     def endpoint(self) -> Endpoint | None:
-        """Return the endpoint that the spec names, or None if the administrator's list has none of that name."""
+        """Return the way to Mistral. byok: the endpoint that the spec names, None if the administrator's list has none of that name.
+
+        managed: the broker, None where managed mode is not installed. Neither ever stands in for the other.
+        """
+        if self.managed:
+            return self._broker
         wanted = self.valid_spec.endpoint or DEFAULT_ENDPOINT
         return next((endpoint for endpoint in self.operator.endpoints if endpoint.name == wanted), None)
+
+    @property
+    def _broker(self) -> Endpoint | None:
+        installed = self.operator.managed_mode
+        if installed is None or self.platform is None:
+            return None
+        # Both parts were checked where they were read.
+        return Endpoint.model_construct(name=BROKER_ENDPOINT, url=installed.broker.url, ca_bundle=self.platform.ca_bundle)
 
     @property
     def voice(self) -> str:

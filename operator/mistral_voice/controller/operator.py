@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from mistral_voice.controller.children import Children
 from mistral_voice.controller.gather import Gatherer
 from mistral_voice.controller.health.checks import HealthChecks
 from mistral_voice.controller.health.sharing import SharedProbes
+from mistral_voice.controller.managed.side import ManagedSide
 from mistral_voice.controller.memory import Memories
 from mistral_voice.controller.metrics import IntegrationSeries, OperatorMetrics, QueueMetrics
 from mistral_voice.controller.reconcile import Reconciler
@@ -103,6 +104,7 @@ class Operator:
     recorder: EventRecorder
     elector: LeaderElector
     reconciler: Reconciler
+    managed: ManagedSide | None
 
     @classmethod
     async def assembled(cls, settings: Settings, redactor: Redactor, access: Access, stack: AsyncExitStack) -> "Operator":
@@ -116,6 +118,7 @@ class Operator:
         client = await stack.enter_async_context(Client(access, connections=file.workers + 12, observe=metrics.count_request))
         elector = _elector(client, settings)
         writer = client.fenced(elector) if file.leader_election.enabled else client
+        managed = None if file.managed_mode is None else ManagedSide.assembled(file.managed_mode, client, writer, calls, _now)
         watches = _watches(client, Reader(fields, MARKS), calls, file.watch_namespaces)
         stream = IntegrationStream(client, store, calls.for_integration, file.watch_namespaces)
         recorder = EventRecorder(writer, controller=names.FIELD_MANAGER, instance=settings.identity, observe=metrics.count_event)
@@ -126,7 +129,9 @@ class Operator:
             client=writer,
             store=store,
             memories=memories,
-            gatherer=Gatherer(client, watches, memories, file, _now, probes.digest, random.random),
+            gatherer=Gatherer(
+                client, watches, memories, file, _now, probes.digest, random.random, None if managed is None else managed.platform
+            ),
             children=Children(writer, Applier(writer, fields, MARKS, notice=watches)),
             checks=checks,
             rollouts=Rollouts(file.rollout_pace, queue.add, metrics),
@@ -134,7 +139,7 @@ class Operator:
             series=series,
             now=_now,
         )
-        operator = cls(settings, access, metrics, queue_metrics, series, calls, watches, stream, recorder, elector, reconciler)
+        operator = cls(settings, access, metrics, queue_metrics, series, calls, watches, stream, recorder, elector, reconciler, managed)
         await operator._tell_of_itself(registry, stack)
         return operator
 
@@ -148,10 +153,15 @@ class Operator:
         """Return what is missing before this replica can lead, or None."""
         if not self.stream.synced.is_set():
             return self.stream.problem
-        waiting = next((watch for watch in self.watches if not watch.synced.is_set()), None)
+        waiting = next((watch for watch in self._all_watches() if not watch.synced.is_set()), None)
         if waiting is not None:
-            return waiting.problem or f"The children of kind {waiting.resource.kind} have not been listed yet."
+            return waiting.problem or f"The objects of kind {waiting.resource.kind} have not been listed yet."
         return None
+
+    def _all_watches(self) -> Iterator[Watch]:
+        yield from self.watches
+        if self.managed is not None:
+            yield from self.managed.watches
 
     def further_series(self) -> bytes:
         """Refresh what is only measured when asked, and return the integrations' series."""
@@ -162,7 +172,7 @@ class Operator:
         self.queue_metrics.unfinished.set(queue.unfinished_work_seconds())
         self.queue_metrics.longest.set(queue.longest_running_seconds())
         self.metrics.watch_age.labels(names.KIND).set(self.stream.age_seconds())
-        for watch in self.watches:
+        for watch in self._all_watches():
             self.metrics.watch_age.labels(watch.resource.kind).set(watch.age_seconds())
         return self.series.exposition() if self.leads else b""
 
@@ -179,6 +189,8 @@ class Operator:
                 group.create_task(self.watches.run(), name="watch children"),
                 group.create_task(self.recorder.run(), name="write events"),
             ]
+            if self.managed is not None:
+                background.append(group.create_task(self.managed.run(), name="watch the platform's side"))
             group.create_task(self.stream.run(self.access, watching_ends, lambda: take_stop_signals(stopped)), name="watch integrations")
             try:
                 await self._reconcile_until(stopped)
@@ -196,6 +208,8 @@ class Operator:
             if not leading.done() and (not self.leads or self.not_ready_because() is not None):
                 return  # No visit has begun that should end first.
             self.calls.queue.stop()  # Visits under way end, then the lease is given back.
+            if self.managed is not None:
+                self.managed.queue.stop()
             await leading
         finally:
             stopping.cancel()
@@ -205,13 +219,18 @@ class Operator:
     async def _lead(self) -> None:
         await self.stream.synced.wait()
         await self.watches.synced()
+        if self.managed is not None:
+            await self.managed.watches.synced()
         queue, store = self.calls.queue, self.calls.store
         _log.info("This replica leads.", extra={"integrations": len(store)})
         self.calls.leading.set()
         self.reconciler.rollouts.resume(key for key in store if store.rolls_out(key))
         for key in store:
             queue.add(key, low=True)
-        await queue.run(self.reconciler.reconcile)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(queue.run(self.reconciler.reconcile), name="visit integrations")
+            if self.managed is not None:
+                group.create_task(self.managed.lead(), name="visit plans")
 
 
 def _elector(client: Client, settings: Settings) -> LeaderElector:

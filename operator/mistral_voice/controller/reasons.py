@@ -25,6 +25,11 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_ENDPOINT = "UnknownEndpoint"
     MANAGED_MODE_NOT_INSTALLED = "ManagedModeNotInstalled"
+    PLAN_NOT_FOUND = "PlanNotFound"
+    PLAN_NOT_ALLOWED = "PlanNotAllowed"
+    PLAN_INVALID = "PlanInvalid"
+    MODEL_NOT_IN_PLAN = "ModelNotInPlan"
+    VOICE_NOT_IN_PLAN = "VoiceNotInPlan"
     INVALID_POD_TEMPLATE = "InvalidPodTemplate"
     INVALID_RESOURCES = "InvalidResources"
     INVALID_EXPOSURE = "InvalidExposure"
@@ -36,6 +41,7 @@ class Reason(StrEnum):
 
     # CredentialResolved
     RESOLVED = "Resolved"
+    PROVIDED_BY_PLATFORM = "ProvidedByPlatform"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105 - a reason
     SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105 - a reason
@@ -68,6 +74,9 @@ class Reason(StrEnum):
     NAME_NOT_RESOLVED = "NameNotResolved"
     INVALID_ANSWER = "InvalidAnswer"
     CREDENTIAL_UNRESOLVED = "CredentialUnresolved"
+    PLAN_HELD = "PlanHeld"
+    POOL_NOT_FOUND = "PoolNotFound"
+    NO_ACTIVE_KEY = "NoActiveKey"
 
     # GatewayAvailable, Reconciling, Stalled
     PODS_READY = "PodsReady"

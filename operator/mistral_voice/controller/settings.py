@@ -47,6 +47,15 @@ class EgressRule(_Model):
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
 
 
+def certificates(pem: str) -> str:
+    """Return PEM text that holds certificates. Raises ValueError if it doesn't."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, TypeError, ValueError):
+        raise ValueError("caBundle holds no certificates: it is PEM, in ASCII characters only, comments included") from None
+    return pem
+
+
 class Endpoint(_Model):
     """A way to Mistral that the administrator allows. `ca_bundle` is PEM text that replaces the system's authorities."""
 
@@ -58,20 +67,43 @@ class Endpoint(_Model):
     @field_validator("url")
     @classmethod
     def _https_without_path(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment or parts.path not in ("", "/"):
-            raise ValueError("an endpoint's url is https://HOST[:PORT], without path, query or credentials")
-        return value.rstrip("/")
+        return _https_host(value, "an endpoint's url")
 
     @field_validator("ca_bundle")
     @classmethod
     def _certificates(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ssl.create_default_context(cadata=value)
-            except (ssl.SSLError, TypeError, ValueError):
-                raise ValueError("caBundle holds no certificates: it is PEM, in ASCII characters only, comments included") from None
-        return value
+        return None if value is None else certificates(value)
+
+
+def _https_host(value: str, what: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ValueError(f"{what} is https://HOST[:PORT], without path, query or credentials")
+    return value.rstrip("/")
+
+
+class BrokerSettings(_Model):
+    """Managed mode's way to Mistral. `pod_labels` in `namespace` select the broker's pods, which gateways reach on `pod_port`.
+
+    `ca_bundle_file` holds the authorities of its certificate as PEM and is read again when it changes; the system's if unset.
+    """
+
+    url: str
+    ca_bundle_file: Path | None = None
+    namespace: Annotated[str, Field(min_length=1, max_length=63)]
+    pod_labels: Annotated[dict[str, str], Field(min_length=1)]
+    pod_port: Annotated[int, Field(ge=1, le=65535)] = 8443
+
+    @field_validator("url")
+    @classmethod
+    def _https_without_path(cls, value: str) -> str:
+        return _https_host(value, "the broker's url")
+
+
+class ManagedModeSettings(_Model):
+    """The platform's side of managed mode, where it is installed."""
+
+    broker: BrokerSettings
 
 
 class NetworkPolicySettings(_Model):
@@ -148,6 +180,7 @@ class OperatorFile(_Model):
     endpoints: tuple[Endpoint, ...] = (Endpoint(name="default", url="https://api.mistral.ai"),)
     cluster_domain: str = "cluster.local"
     watch_namespaces: tuple[str, ...] = ()
+    managed_mode: ManagedModeSettings | None = None
     gateway: GatewaySettings = GatewaySettings()
     network_policy: NetworkPolicySettings = NetworkPolicySettings()
     rollout_pace: Annotated[int, Field(ge=1)] = 10

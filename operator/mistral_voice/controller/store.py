@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import msgspec
 
+from mistral_voice.contract.integration import OwnershipMode
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.kube.objects import KubeObject, ObjectKey, is_later, key_of
 from mistral_voice.kube.observed import Observed
@@ -20,13 +22,15 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class StoredIntegration:
     """One integration as the watch last told it.
 
-    `meaning` is equal where a visit would find the same. `body` is the object without `managedFields`, as JSON.
+    `meaning` is equal where a visit would find the same. `plan` is the one that it claims, empty with mode byok. `body` is the object
+    without `managedFields`, as JSON.
     """
 
     uid: str
     resource_version: str
     meaning: int
     deleting: bool
+    plan: str
     body: bytes
 
     def decoded(self) -> KubeObject:
@@ -108,6 +112,14 @@ class IntegrationStore:
         conditions = (stored.decoded().get("status") or {}).get("conditions") or ()
         return any(condition.get("reason") == Reason.ROLLING_OUT for condition in conditions)
 
+    def claiming(self, plan: str) -> tuple[ObjectKey, ...]:
+        """Return the keys of the integrations that claim a plan."""
+        return tuple(key for key, stored in self._by_key.items() if stored.plan == plan)
+
+    def managed_in(self, namespace: str | None) -> tuple[ObjectKey, ...]:
+        """Return the keys of the managed integrations in a namespace, or in all."""
+        return tuple(key for key, stored in self._by_key.items() if stored.plan and namespace in (None, key.namespace))
+
     def __iter__(self) -> Iterator[ObjectKey]:
         return iter(tuple(self._by_key))
 
@@ -119,7 +131,15 @@ def _stored(body: KubeObject) -> StoredIntegration:
     metadata = body["metadata"]
     slim = {**body, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
     deleting = "deletionTimestamp" in metadata
-    return StoredIntegration(metadata["uid"], metadata["resourceVersion"], _meaning(body), deleting, _encode(slim))
+    return StoredIntegration(metadata["uid"], metadata["resourceVersion"], _meaning(body), deleting, _claimed_plan(body), _encode(slim))
+
+
+def _claimed_plan(body: KubeObject) -> str:
+    # As lenient as the store is: what the spec says is judged when it is visited.
+    spec = body.get("spec")
+    reference = spec.get("planRef") if isinstance(spec, Mapping) and spec.get("mode") == OwnershipMode.MANAGED else None
+    name = reference.get("name") if isinstance(reference, Mapping) else None
+    return intern(name) if isinstance(name, str) else ""
 
 
 def _meaning(body: KubeObject) -> int:

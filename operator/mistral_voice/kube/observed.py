@@ -1,7 +1,7 @@
 """What we remember of an object that we watch: a slim record, made straight from the API server's JSON."""
 
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -136,6 +136,18 @@ class _Workload(msgspec.Struct):
 
 _decode_object: Final = msgspec.json.Decoder(_Object).decode
 _decode_workload: Final = msgspec.json.Decoder(_Workload).decode
+
+
+class ObjectReader(Protocol):
+    """Makes the records that a watch keeps."""
+
+    def metadata_only(self, resource: Resource) -> bool:
+        """Return whether the metadata is all that `read` wants of this kind."""
+        ...
+
+    def read(self, resource: Resource, payload: bytes | msgspec.Raw) -> Observed:
+        """Return the record of an object."""
+        ...
 
 
 class Reader:

@@ -14,7 +14,7 @@ import msgspec
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Gone, NotFound, TooManyRequests, Unreachable
 from mistral_voice.kube.objects import ObjectKey
-from mistral_voice.kube.observed import Observed, Reader
+from mistral_voice.kube.observed import ObjectReader, Observed
 from mistral_voice.kube.resources import Resource
 from mistral_voice.kube.watched import OnChange, WatchedObjects
 from mistral_voice.kube.workqueue import Backoff
@@ -49,7 +49,7 @@ class Watch:
         self,
         client: Client,
         resource: Resource,
-        reader: Reader,
+        reader: ObjectReader,
         on_change: OnChange,
         *,
         label_selector: str,

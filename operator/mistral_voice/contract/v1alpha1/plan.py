@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from mistral_voice.contract.gateway_config import SPEECH_MODEL, TRANSCRIPTION_MODEL
 from mistral_voice.contract.lease import Unit
 from mistral_voice.contract.v1alpha1.base import Integer, ObjectName, ResourceModel, Rule
 from mistral_voice.contract.v1alpha1.issues import spec_issues
@@ -102,9 +103,9 @@ class AllowedModels(ResourceModel):
 
     chat: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=32)]
     """Chat models: what an integration's config.model and its policy may name."""
-    transcription: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=8)] = ("voxtral-mini-transcribe-realtime-latest",)
+    transcription: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=8)] = (TRANSCRIPTION_MODEL,)
     """Models of realtime transcription."""
-    speech: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=8)] = ("voxtral-mini-tts-latest",)
+    speech: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=8)] = (SPEECH_MODEL,)
     """Models of speech."""
 
     def of_kind(self, kind: ModelKind) -> tuple[str, ...]:

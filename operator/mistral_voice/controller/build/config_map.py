@@ -3,6 +3,8 @@
 from pathlib import PurePosixPath
 
 from mistral_voice.contract import gateway_config, names
+from mistral_voice.contract.gateway_config import SPEECH_MODEL, TRANSCRIPTION_MODEL
+from mistral_voice.contract.v1alpha1.plan import ModelKind
 from mistral_voice.contract.v1alpha1.spec import Policy
 from mistral_voice.controller.build.common import Child, child, drain_timeout_seconds
 from mistral_voice.controller.input import Input
@@ -35,6 +37,7 @@ def gateway_configuration(known: Input) -> gateway_config.GatewayConfig:
             base_url=endpoint.url,
             credential_file=names.CREDENTIAL_FILE,
             ca_bundle_file=None if endpoint.ca_bundle is None else names.CA_BUNDLE_FILE,
+            **_models_of_plan(known),
         ),
         session=gateway_config.SessionDefaults(
             model=spec.config.model,
@@ -53,6 +56,15 @@ def gateway_configuration(known: Input) -> gateway_config.GatewayConfig:
         tracing_endpoint=known.operator.gateway.tracing.endpoint or None,
         tls_directory=None if spec.gateway.tls is None else names.TLS_DIRECTORY,
     )
+
+
+def _models_of_plan(known: Input) -> dict[str, str]:
+    # The plan says with which models its sessions hear and speak; the gateway's own stand where it offers them.
+    plan = known.granted_plan
+    if plan is None:
+        return {}
+    wanted = {"transcription_model": (ModelKind.TRANSCRIPTION, TRANSCRIPTION_MODEL), "speech_model": (ModelKind.SPEECH, SPEECH_MODEL)}
+    return {field: own if plan.models.allow(kind, own) else plan.models.of_kind(kind)[0] for field, (kind, own) in wanted.items()}
 
 
 def _policy(policy: Policy, default_voice: str) -> gateway_config.Policy:

@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mistral_voice.contract import names
+from mistral_voice.contract.lease import BROKER_AUDIENCE
 from mistral_voice.controller.build.common import token_secret_name
 from mistral_voice.controller.build.token_secret import PREVIOUS_TOKEN_KEY, TOKEN_KEY
 from mistral_voice.controller.input import Input
@@ -12,6 +13,10 @@ _CREDENTIAL_KEY = PurePosixPath(names.CREDENTIAL_FILE).name
 _CONFIG_DIRECTORY = str(PurePosixPath(names.CONFIG_FILE).parent)
 _OWNER_AND_GROUP = 0o440
 """Read by the pod's own group alone, which `fsGroup` sets."""
+_BROKER_TOKEN_SECONDS = 600
+"""The shortest life that Kubernetes gives a token; the kubelet renews it after four fifths of it."""
+_BROKER_TOKEN = {"serviceAccountToken": {"audience": BROKER_AUDIENCE, "expirationSeconds": _BROKER_TOKEN_SECONDS, "path": _CREDENTIAL_KEY}}
+"""managed: what the gateway shows to the broker, and to nobody else. It lies where a key would lie."""
 
 
 def volumes(known: Input) -> list[dict[str, Any]]:
@@ -25,6 +30,8 @@ def volumes(known: Input) -> list[dict[str, Any]]:
         # Not optional: a Secret that goes away must not empty the directory under a running gateway.
         secret = _secret(spec.secret_ref.name, [{"key": spec.secret_ref.key, "path": _CREDENTIAL_KEY}])
         found.append({"name": "credential", "secret": secret})
+    if known.managed:
+        found.append({"name": "credential", "projected": {"defaultMode": _OWNER_AND_GROUP, "sources": [_BROKER_TOKEN]}})
     if spec.gateway.tls is not None:
         pair = [{"key": key, "path": key} for key in ("tls.crt", "tls.key")]
         found.append({"name": "tls", "secret": _secret(spec.gateway.tls.secret_ref.name, pair)})

@@ -15,6 +15,7 @@ from mistral_voice.controller.check.credential import credential_clean, credenti
 from mistral_voice.controller.check.exposure import backend_tls_known, exposure_acceptable, gateway_api_installed
 from mistral_voice.controller.check.finding import Check, Finding
 from mistral_voice.controller.check.integration import endpoint_listed, mode_installed, name_usable
+from mistral_voice.controller.check.plan import model_in_plan, plan_granted, platform_serves, policy_in_plan, voice_in_plan
 from mistral_voice.controller.check.pod_template import template_acceptable
 from mistral_voice.controller.check.policy import policy_consistent
 from mistral_voice.controller.check.resources import resources_acceptable
@@ -32,6 +33,9 @@ ALWAYS: Final[tuple[Check, ...]] = (name_usable,)
 OF_THE_SPEC: Final[tuple[Check, ...]] = (
     mode_installed,
     endpoint_listed,
+    plan_granted,
+    model_in_plan,
+    voice_in_plan,
     template_acceptable,
     resources_acceptable,
     gateway_api_installed,
@@ -43,6 +47,7 @@ OF_THE_SPEC: Final[tuple[Check, ...]] = (
     children_writable,
     credential_resolves,
     connection_healthy,
+    platform_serves,
     pods_start,
     connection_troubled,
     connection_unknown,
@@ -63,6 +68,7 @@ def check(known: Input) -> tuple[Finding, ...]:
     if known.spec is not None:
         found += [finding for test in OF_THE_SPEC if (finding := test(known)) is not None]
         found += probe_warnings(known)
+        found += policy_in_plan(known)
     blocked = connection_blocks_calls(known)  # What follows from the others comes after them.
     return tuple(found) if blocked is None else (*found, blocked)
 

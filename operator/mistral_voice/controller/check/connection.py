@@ -90,8 +90,15 @@ def connection_blocks_calls(known: Input) -> Finding | None:
 
 def connection_unknown(known: Input) -> Finding | None:
     """Warn that nothing is known of the connection yet, in ContractSpec's word."""
-    if known.managed or connection_status(known) is not ConnectionStatus.UNKNOWN:
+    if connection_status(known) is not ConnectionStatus.UNKNOWN or (known.managed and known.granted_plan is None):
         return None
+    if known.managed:
+        return warning(
+            ValidationCode.CONNECTION_STATUS_UNKNOWN.value,
+            "status.connection",
+            "The control plane has not told of the platform's keys yet.",
+            "Wait; if this goes on, tell the platform team.",
+        )
     return warning(
         ValidationCode.CONNECTION_STATUS_UNKNOWN.value,
         "status.connection",

@@ -23,7 +23,7 @@ def name_usable(known: Input) -> Finding | None:
 
 def mode_installed(known: Input) -> Finding | None:
     """Find managed mode where the platform's side of it is not installed."""
-    if not known.managed:
+    if not known.managed or known.platform is not None:
         return None
     return invalid(
         Reason.MANAGED_MODE_NOT_INSTALLED,

@@ -1,6 +1,6 @@
 """Status: derived from the facts by pure functions, and written only when its meaning changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +23,13 @@ def derive(known: Input, findings: Sequence[Finding]) -> dict[str, Any]:
         "connection": connection(known),
         "issues": issues(findings),
     }
-    if not known.managed:
+    if not known.managed or known.platform is not None:
         valid = not any(finding.invalidates for finding in findings)
         status["credential"] = credential(known)
         status["gateway"] = gateway(known, config_valid=valid)
         status["selector"] = selector_text(known.name)
+    if known.managed and isinstance(usage := known.previous.raw.get("usage"), Mapping):
+        status["usage"] = usage  # Another writes it: what it says is carried over.
     return status
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from mistral_voice.contract.vocabulary import SecretErrorCode
+from mistral_voice.contract.vocabulary import ConnectionStatus, SecretErrorCode
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.credential import source
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, Refusal, ResolvedCredential, UnresolvedCredential
+from mistral_voice.controller.managed.health import platform_health
 from mistral_voice.controller.reasons import PROBE_REASONS_OF_THE_USER, ConditionType, Reason
 from mistral_voice.controller.rollout import out_of_time, rolled_out, trouble
 from mistral_voice.controller.status.times import wire_time
@@ -72,8 +73,10 @@ def _config_valid(known: Input, findings: Sequence[Finding]) -> Observation:
 
 
 def _credential_resolved(known: Input) -> Observation:
-    if known.managed:
+    if known.managed and known.granted_plan is None:
         return Observation(UNKNOWN, Reason.NOT_LOOKED_UP, "With mode managed there is no key of yours.")
+    if known.managed:
+        return Observation(TRUE, Reason.PROVIDED_BY_PLATFORM, "The platform's key is used; it never comes into this namespace.")
     credential = known.credential
     if isinstance(credential, UnresolvedCredential):
         status = UNKNOWN if credential.code is SecretErrorCode.UNKNOWN else FALSE
@@ -87,7 +90,7 @@ def _credential_resolved(known: Input) -> Observation:
 
 def _healthy(known: Input) -> Observation:
     if known.managed:
-        return Observation(UNKNOWN, Reason.NOT_CHECKED, "Nothing is checked for mode managed.")
+        return _healthy_platform(known)
     if known.spec is None:
         carried = _carried(known, ConditionType.HEALTHY)
         return carried or Observation(UNKNOWN, Reason.NOT_CHECKED, "Nothing is checked while the spec is invalid.")
@@ -100,10 +103,18 @@ def _healthy(known: Input) -> Observation:
     return Observation(status, Reason(health.code.value), health.message)
 
 
+def _healthy_platform(known: Input) -> Observation:
+    if known.platform is None:
+        return Observation(UNKNOWN, Reason.NOT_CHECKED, "Nothing is checked for mode managed.")
+    found = platform_health(known.platform)
+    status = {ConnectionStatus.CONNECTED: TRUE, ConnectionStatus.UNKNOWN: UNKNOWN}.get(found.status, FALSE)
+    return Observation(status, found.reason, found.sentence)
+
+
 def _gateway_available(known: Input) -> Observation:
     deployment = known.deployment
-    if known.managed or deployment is None:
-        return Observation(FALSE, Reason.NOT_DEPLOYED, "There is no gateway yet." if not known.managed else "There is no gateway.")
+    if deployment is None:
+        return Observation(FALSE, Reason.NOT_DEPLOYED, "There is no gateway yet.")
     if known.spec is not None and known.spec.suspend:
         return Observation(FALSE, Reason.SUSPENDED, "The integration is suspended: set spec.suspend to false to serve again.")
     if deployment.ready_replicas > 0:

@@ -14,11 +14,14 @@ from mistral_voice.controller.credential import resolved_once, source
 from mistral_voice.controller.health.result import ProbeCode
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, ResolvedCredential, UnresolvedCredential
+from mistral_voice.controller.managed.health import platform_health
 from mistral_voice.controller.previous import parse_time
 from mistral_voice.controller.status.times import to_the_hour, wire_time
 
 STALE_AFTER: Final = timedelta(hours=24)
 """A key's validation that is older than this counts for nothing (ContractSpec's rule)."""
+PLATFORM_SOURCE: Final = "platform"
+"""How status names the place of a key that the tenant never sees."""
 MAX_ISSUES: Final = 32
 MAX_ENDPOINTS: Final = 32
 _GRAVEST_FIRST: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -29,6 +32,8 @@ def connection(known: Input) -> dict[str, Any]:
     """Return the connection in ContractSpec's health shape."""
     status, health, before = connection_status(known), known.health, known.previous.connection
     section: dict[str, Any] = {"status": status.value}
+    if known.managed:
+        return section | _trouble_of_platform(known)
     if known.spec is None or health.last is None or isinstance(known.credential, UnresolvedCredential):
         section |= _carried(before, {"checkedAt": str, "latencyMs": int})
     else:
@@ -49,6 +54,9 @@ def credential(known: Input) -> dict[str, Any]:
         return _carried(before, {"source": str, "lastValidatedAt": str, "lastRotatedAt": str}) | {
             "validationStatus": _carried_validation(before)
         }
+    if known.managed:
+        serves = connection_status(known) is ConnectionStatus.CONNECTED
+        return {"source": PLATFORM_SOURCE, "validationStatus": (KeyValidationStatus.VALID if serves else KeyValidationStatus.UNKNOWN).value}
     section: dict[str, Any] = {}
     same_source = False
     if known.spec.secret_ref is not None and resolved_once(known):
@@ -65,6 +73,13 @@ def credential(known: Input) -> dict[str, Any]:
     elif same_source:
         section |= _carried(before, {"lastRotatedAt": str})
     return section
+
+
+def _trouble_of_platform(known: Input) -> dict[str, str]:
+    found = platform_health(known.platform)
+    if found.status not in (ConnectionStatus.ERROR, ConnectionStatus.DISCONNECTED):
+        return {}
+    return {"errorCode": found.reason.value, "errorMessage": bounded(found.sentence)}
 
 
 def gateway(known: Input, *, config_valid: bool) -> dict[str, Any]:

@@ -22,10 +22,11 @@ from mistral_voice.controller.input import (
     TakenName,
     TokenState,
 )
+from mistral_voice.controller.managed.facts import PlanFacts
 from mistral_voice.controller.previous import PreviousStatus, parse_status
 from mistral_voice.controller.reasons import Reason
 from mistral_voice.controller.status import derive
-from tests.unit.controller.given import NOW, health, known, spec
+from tests.unit.controller.given import CLAIM, MANAGED_MODE, NOW, health, known, operator_file, plan, platform, spec
 from tests.unit.controller.test_credential import REFERENCE, secret
 
 LONG = "a long sentence of somebody else " * 400
@@ -47,7 +48,9 @@ SPECS = st.sampled_from(
                 }
             }
         ),
-        spec(mode="managed", planRef={"name": "standard"}, secretRef=None),
+        spec(**CLAIM),
+        spec(**CLAIM, suspend=True),
+        spec(**CLAIM, policy={"allowedModels": ["other"], "allowedVoices": ["default", "voice_9"]}),
         None,
     ]
 )
@@ -97,22 +100,51 @@ MANY = tuple(ValidationIssue("InvalidSpec", Severity.ERROR, f"spec.{'x' * 300}[{
 ISSUES = st.sampled_from([(ISSUE,), MANY])
 
 
+PLATFORMS = st.builds(
+    platform,
+    st.sampled_from(
+        [
+            plan(),
+            plan(stopPolicy="Hold"),
+            plan(stopPolicy="HoldAndDrain"),
+            plan(models={"chat": [f"m{number}".ljust(128, "m") for number in range(32)]}),
+            plan(voices=["voice_478"]),
+            plan(voices=[f"voice_{number}" for number in range(64)]),
+            plan(models={"chat": ["mistral-medium-latest"], "transcription": ["hears"], "speech": ["speaks"]}),
+            plan(namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": "another"}}),
+        ]
+    ),
+    active_keys=st.sampled_from([None, 0, 1, 7]),
+) | st.sampled_from(
+    [
+        platform(pool=None),
+        platform(plan=None, pool=None),
+        platform(plan=PlanFacts("standard", None, LONG), pool=None),
+        platform(namespace_labels={}),
+        platform(ca_bundle=None),
+    ]
+)
+
+
 @st.composite
 def first_inputs(draw: st.DrawFn) -> Input:
     """Any integration without a status."""
     wanted = draw(SPECS)
     managed = wanted is not None and wanted.secret_ref is None
+    around = draw(st.none() | PLATFORMS) if managed else None
     return known(
+        operator=operator_file(managed_mode=None if around is None else MANAGED_MODE),
+        platform=around,
         spec=wanted,
         spec_issues=draw(ISSUES) if wanted is None else (),
         generation=draw(st.integers(1, 5)),
         credential=None if wanted is None or managed else draw(CREDENTIALS),
         token=draw(st.sampled_from([None, TokenState(ours=True, has_token=True)])),
-        deployment=None if managed else draw(DEPLOYMENTS),
+        deployment=None if managed and around is None else draw(DEPLOYMENTS),
         trouble=draw(TROUBLES),
         taken=draw(st.sampled_from([(), (TakenName("Service", "s", LONG),), (TakenName("Service", "s", leaving=True),)])),
         refused=draw(st.sampled_from([None, Refusal("Deployment", "d", LONG), Refusal("Service", "s", "no", passing=True)])),
-        health=draw(HEALTHS),
+        health=Health() if managed else draw(HEALTHS),
         rollout_allowed=draw(st.booleans()),
         gateway_api_installed=draw(st.booleans()),
         absent_secrets=draw(st.sampled_from([frozenset(), frozenset({"cert"})])),

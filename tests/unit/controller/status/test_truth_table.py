@@ -65,7 +65,7 @@ def test_invalid_configuration_stalls_changes_nothing_and_leaves_the_gateway_ava
         assert seen[ConditionType.STALLED] == "True"
         assert build(state, valid=valid(check(state))).hold
         suspended = state.spec is not None and state.spec.suspend
-        if state.deployment is not None and state.deployment.ready_replicas and not state.managed and not suspended:
+        if state.deployment is not None and state.deployment.ready_replicas and not suspended:
             assert seen[ConditionType.GATEWAY_AVAILABLE] == "True"
     else:
         assert state.spec is not None

@@ -1,0 +1,1 @@
+"""Managed mode in the operator."""
