@@ -11,6 +11,7 @@ from mistral_voice.controller.managed.health import platform_health
 from mistral_voice.controller.reasons import ConditionType, Reason
 
 _PLAN = "spec.planRef.name"
+_NARROW = "Remove them, or ask the platform team to add them to the plan."
 _LONGEST_LIST = 12
 
 
@@ -83,20 +84,13 @@ def policy_in_plan(known: Input) -> Iterator[Finding]:
     policy = known.valid_spec.policy or Policy()
     models = [model for model in policy.allowed_models or () if not plan.models.allow(ModelKind.CHAT, model)]
     if models:
-        yield _refused_anyway("AllowedModelNotInPlan", "spec.policy.allowedModels", f"models {_listed(models)}")
+        message = f"The plan does not offer the models {_listed(models)}: a session that asks for one is refused."
+        yield warning("AllowedModelNotInPlan", "spec.policy.allowedModels", message, _NARROW)
     allowed = (known.operator.default_voice if voice == "default" else voice for voice in policy.allowed_voices or ())
     voices = [voice for voice in allowed if not plan.allows_voice(voice)]
     if voices:
-        yield _refused_anyway("AllowedVoiceNotInPlan", "spec.policy.allowedVoices", f"voices {_listed(voices)}")
-
-
-def _refused_anyway(code: str, path: str, what: str) -> Finding:
-    return warning(
-        code,
-        path,
-        f"The plan does not offer the {what}: a session that asks for one is refused.",
-        "Remove them, or ask the platform team to add them to the plan.",
-    )
+        message = f"The plan does not offer the voices {_listed(voices)}: a session that asks for one is refused."
+        yield warning("AllowedVoiceNotInPlan", "spec.policy.allowedVoices", message, _NARROW)
 
 
 def _listed(words: tuple[str, ...] | list[str]) -> str:

@@ -9,8 +9,8 @@ from hypothesis import given as generated
 
 from mistral_voice.contract import gateway_config, names
 from mistral_voice.contract.lease import BROKER_AUDIENCE
-from mistral_voice.controller.build import Child, build
-from mistral_voice.controller.check import check
+from mistral_voice.controller.build import Child, Desired, build
+from mistral_voice.controller.check import check, valid
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.managed.facts import PlanFacts, Platform
 from mistral_voice.controller.status import derive
@@ -29,8 +29,12 @@ def conditions(state: Input) -> dict[str, tuple[str, str]]:
     return {entry["type"]: (entry["status"], entry["reason"]) for entry in derive(state, check(state))["conditions"]}
 
 
+def built(state: Input) -> Desired:
+    return build(state, valid=valid(check(state)))
+
+
 def child(state: Input, resource: Resource) -> dict[str, Any]:
-    return next(wish.body for wish in build(state, check(state)).objects if wish.resource == resource)
+    return next(wish.body for wish in built(state).objects if wish.resource == resource)
 
 
 def test_a_claim_that_is_granted_is_ready_with_the_platforms_key() -> None:
@@ -69,10 +73,10 @@ def test_a_claim_that_is_denied_is_stalled_and_changes_nothing(around: Platform,
     assert seen["Stalled"] == ("True", reason)
     assert reason in codes(state)
     assert all(finding.issue.suggestion for finding in check(state))
-    assert build(state, check(state)).hold
+    assert built(state).hold
     new = replace(state, deployment=None)
-    assert build(new, check(new)).hold
-    assert build(new, check(new)).objects == ()
+    assert built(new).hold
+    assert built(new).objects == ()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_what_the_platform_lacks_stalls_nothing_and_leaves_the_gateway(around: P
     assert seen["GatewayAvailable"] == ("True", "PodsReady")
     assert (status["connection"]["status"], status["connection"]["errorCode"]) == (connection, reason)
     assert {reason, "CONNECTION_NOT_READY"} <= codes(state)
-    assert not build(state, check(state)).hold
+    assert not built(state).hold
 
 
 def test_before_the_control_plane_has_told_of_its_keys_nothing_is_known() -> None:
@@ -162,7 +166,7 @@ def test_a_managed_gateway_reaches_the_broker_and_names_and_nothing_else() -> No
 
 def test_children_are_the_same_as_with_a_key_of_ones_own() -> None:
     def kinds(state: Input) -> list[Resource]:
-        return [wish.resource for wish in build(state, check(state)).objects]
+        return [wish.resource for wish in built(state).objects]
 
     assert kinds(claiming()) == kinds(known())
 
@@ -181,7 +185,7 @@ def _texts(children: tuple[Child, ...]) -> str:
 @generated(inputs())
 @thorough
 def test_no_state_whatever_lets_one_mode_fall_back_to_the_other(state: Input) -> None:
-    desired = build(state, check(state))
+    desired = built(state)
     written = _texts(desired.objects)
     if state.managed:
         assert "https://api.mistral.ai" not in written
