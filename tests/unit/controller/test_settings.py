@@ -63,6 +63,7 @@ def test_the_charts_file_is_what_the_operator_reads() -> None:
         "endpoints",
         "clusterDomain",
         "watchNamespaces",
+        "managedMode",
         "gateway",
         "networkPolicy",
         "rolloutPace",
