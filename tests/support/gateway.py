@@ -69,10 +69,10 @@ def gateway_config(mistral_url: str, files: GatewayFiles, **changes: Any) -> Gat
     """Return a configuration.
 
     Changes: model, voice, turn_detection, max_seconds, max_sessions, drain_seconds, max_message_bytes, node_grace_seconds,
-    policy, ca_bundle_file, tls_directory, tracing_endpoint.
+    policy, ca_bundle_file, tls_directory, tracing_endpoint, mode, namespace.
     """
     return GatewayConfig(
-        integration=Integration("shop", "hello", "byok"),
+        integration=Integration(changes.get("namespace", "shop"), "hello", changes.get("mode", "byok")),
         upstream=Upstream(mistral_url, str(files.credential), changes.get("ca_bundle_file")),
         session=SessionDefaults(
             changes.get("model", "mistral-medium-latest"),

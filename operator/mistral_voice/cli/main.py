@@ -7,6 +7,7 @@ from collections.abc import Sequence
 _COMMANDS = {
     "operator": ("mistral_voice.controller.main", "watch MistralVoiceIntegrations and reconcile them"),
     "gateway": ("mistral_voice.gateway.main", "hold live voice sessions of one integration"),
+    "broker": ("mistral_voice.broker.main", "managed mode's way to Mistral: adds the platform's key, holds leases, meters"),
     "simulator": ("mistral_voice.simulator.main", "serve Mistral's API, simulated, scripted or live"),
     "talk": ("mistral_voice.cli.talk", "ask an integration a spoken question: WAV in, WAV out"),
 }

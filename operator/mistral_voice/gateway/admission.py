@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UPGRADE = "upgrade"
     LIMIT = "limit"
     MODEL = "model"
+    PLAN = "plan"
 
 
 class TurnedAway(GatewayError):

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mistral_voice.contract.secret import Secret
-from mistral_voice.gateway.watched_file import WatchedFile
 from mistral_voice.runtime.redaction import Redactor
+from mistral_voice.runtime.watched_file import WatchedFile
 
 TOKEN = "token"  # noqa: S105 - a file's name
 PREVIOUS_TOKEN = "previousToken"  # noqa: S105 - a file's name

@@ -13,7 +13,6 @@ from aiohttp import WSCloseCode, WSMsgType
 from mistral_voice.gateway.client_limits import ClientLimits, ClientMeter
 from mistral_voice.gateway.client_reader import ClientReader
 from mistral_voice.gateway.client_socket import ClientSocket
-from mistral_voice.gateway.clock import Clock
 from mistral_voice.gateway.hearing import Hearing
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
@@ -35,6 +34,7 @@ from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from mistral_voice.gateway.upstream.transcriber import Transcriber
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient
+from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.logs import fields
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
@@ -61,8 +61,8 @@ class Surroundings:
 class Connection:
     """Drives a session: the client's messages, the streams' findings and the clock go in; what comes out is sent or done."""
 
-    def __init__(self, socket: ClientSocket, surroundings: Surroundings, policy: SessionPolicy) -> None:
-        self.session_id = new_id("sess")
+    def __init__(self, socket: ClientSocket, surroundings: Surroundings, policy: SessionPolicy, session_id: str) -> None:
+        self.session_id = session_id
         self._socket = socket
         self._policy = policy
         self._client = surroundings.client
@@ -130,6 +130,11 @@ class Connection:
         await self._close(end, transport)
         _log.info("A session ended.", extra=fields(session=self.session_id, reason=end.reason.value))
         return end.reason
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether neither a turn nor a reply is under way."""
+        return self._session.is_calm
 
     def drain(self, within_seconds: float) -> None:
         """Ask the session to finish its turn within this time, and end."""

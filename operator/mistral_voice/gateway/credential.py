@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mistral_voice.contract.credential import CredentialError, parse_api_key
 from mistral_voice.contract.secret import Secret
-from mistral_voice.gateway.watched_file import WatchedFile
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.runtime.redaction import Redactor
+from mistral_voice.runtime.watched_file import WatchedFile
 
 _log = logging.getLogger(__name__)
 

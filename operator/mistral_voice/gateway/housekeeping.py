@@ -2,51 +2,16 @@
 
 import asyncio
 import gc
-import logging
-import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.metrics import GatewayMetrics
-from mistral_voice.gateway.watched_file import WatchedFile
+from mistral_voice.runtime.certificate import ServedCertificate
 
 EVERY_SECONDS = 0.25
-TLS_CERTIFICATE = "tls.crt"
-TLS_KEY = "tls.key"
-
-_log = logging.getLogger(__name__)
-
-
-class ServedCertificate:
-    """The certificate of the client port; new connections get the newest. Raises OSError if there is none to begin with."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._files = (WatchedFile(directory / TLS_CERTIFICATE), WatchedFile(directory / TLS_KEY))
-        self._seen = self._contents()
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.load_cert_chain(directory / TLS_CERTIFICATE, directory / TLS_KEY)
-
-    def refresh(self) -> None:
-        """Load the files again if they have changed; a pair that doesn't fit leaves the last good one in force."""
-        contents = self._contents()
-        if contents == self._seen:
-            return
-        self._seen = contents
-        try:
-            self.context.load_cert_chain(self._directory / TLS_CERTIFICATE, self._directory / TLS_KEY)
-        except OSError as error:
-            _log.warning("The new TLS certificate can't be used, the former one stays in force: %s", error)
-        else:
-            _log.info("The TLS certificate was replaced.")
-
-    def _contents(self) -> tuple[bytes | None, ...]:
-        return tuple(file.read() for file in self._files)
 
 
 async def keep_house(metrics: GatewayMetrics, lifecycle: Lifecycle, certificate: ServedCertificate | None) -> None:
@@ -103,28 +68,3 @@ def observed_pauses() -> Iterator[Pauses]:
         yield pauses
     finally:
         gc.callbacks.remove(pauses.note)
-
-
-class Background:
-    """Tasks that run as long as the gateway. `failure` says what broke; a gateway without its vital ones is not alive."""
-
-    def __init__(self) -> None:
-        self.failure: str | None = None
-
-    @asynccontextmanager
-    async def running(self, **coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-        """Run the named coroutines while the context lasts."""
-        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
-        for task in tasks:
-            task.add_done_callback(self._ended)
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failure = f"The gateway's {task.get_name()} broke."
-            _log.error("%s", self.failure, exc_info=error)

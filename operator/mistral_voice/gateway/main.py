@@ -16,11 +16,11 @@ from mistral_voice.contract.gateway_config import GatewayConfig, GatewayConfigEr
 from mistral_voice.gateway.admission import Doorkeeper
 from mistral_voice.gateway.client_secret import ClientSecrets
 from mistral_voice.gateway.client_token import ClientTokens
-from mistral_voice.gateway.clock import Clock
 from mistral_voice.gateway.connection import Surroundings
 from mistral_voice.gateway.credential import Credential
-from mistral_voice.gateway.housekeeping import Background, ServedCertificate, keep_house
+from mistral_voice.gateway.housekeeping import keep_house
 from mistral_voice.gateway.lifecycle import Lifecycle, Phase, drain_times
+from mistral_voice.gateway.managed.mode import ManagedMode
 from mistral_voice.gateway.metrics import GatewayMetrics, Models
 from mistral_voice.gateway.server import ClientPort, listening
 from mistral_voice.gateway.session.policy import policy_of
@@ -30,6 +30,9 @@ from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient, open_http
 from mistral_voice.runtime import logs
+from mistral_voice.runtime.background import Background
+from mistral_voice.runtime.certificate import ServedCertificate
+from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import process_registry
 from mistral_voice.runtime.redaction import Redactor
@@ -92,21 +95,22 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
     lifecycle = Lifecycle(credential.missing_because)
     metrics.watch_sessions(lambda: lifecycle.session_count, lambda: lifecycle.is_draining)
     engine = VadEngine()
-    background = Background()
+    background = Background("gateway")
     async with AsyncExitStack() as closing:
         http = await closing.enter_async_context(open_http(config.upstream.ca_bundle_file))
         client = StreamClient(http, config.upstream.base_url, credential.key, settings.deadlines)
         speech = SpeechSockets(client, config.upstream.speech_model, metrics, settings.speech_spares, settings.speech_transport)
         housekeeping = keep_house(metrics, lifecycle, certificate)
         await closing.enter_async_context(background.running(detection=engine.run(), housekeeping=housekeeping))
-        await closing.enter_async_context(Background().running(spares=speech.run()))
+        await closing.enter_async_context(Background("gateway").running(spares=speech.run()))
         clock = Clock()
         secrets = ClientSecrets(tokens, config.integration, clock.wall)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
         limits = structs.replace(settings.client_limits, message_bytes=config.limits.max_message_bytes)
         tracer = await closing.enter_async_context(tracing(config.tracing_endpoint, config.integration))
         surroundings = Surroundings(client, engine, speech, metrics, limits, clock, tracer)
-        clients = ClientPort(door, secrets, lifecycle, surroundings, config.limits.max_sessions)
+        managed = ManagedMode(http, config, credential, settings) if config.integration.mode == "managed" else None
+        clients = ClientPort(door, secrets, lifecycle, surroundings, config.limits.max_sessions, managed)
         health = health_app(registry, lifecycle.not_ready_because, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,

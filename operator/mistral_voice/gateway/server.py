@@ -5,21 +5,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from msgspec import UNSET
 
 from mistral_voice.gateway.admission import Admission, Doorkeeper, Reason, TurnedAway, offered_protocols
 from mistral_voice.gateway.client_secret import ClientSecrets
 from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.client_token import REALTIME_PROTOCOL
-from mistral_voice.gateway.connection import Connection, Surroundings
+from mistral_voice.gateway.connection import Connection, Surroundings, new_id
 from mistral_voice.gateway.lifecycle import Lifecycle
+from mistral_voice.gateway.managed.mode import ManagedMode, OpeningSession, close_code_of, refusal_event
+from mistral_voice.gateway.managed.session_line import LineRefusedError
 from mistral_voice.gateway.playground.pages import Playground
 from mistral_voice.gateway.secret_requests import MAX_BODY_BYTES, issue
 from mistral_voice.gateway.session.commands import EndReason
 from mistral_voice.gateway.session.config import SessionPatch, SessionType
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.runtime.background import Background
 
 PING_SECONDS = 20.0
 SESSIONS_OF_A_SECRET = 4
@@ -31,13 +34,20 @@ class ClientPort:
     """Answers the client port's requests. `max_sessions` bounds the live sessions of this pod."""
 
     def __init__(
-        self, door: Doorkeeper, secrets: ClientSecrets, lifecycle: Lifecycle, surroundings: Surroundings, max_sessions: int
+        self,
+        door: Doorkeeper,
+        secrets: ClientSecrets,
+        lifecycle: Lifecycle,
+        surroundings: Surroundings,
+        max_sessions: int,
+        managed: ManagedMode | None = None,
     ) -> None:
         self._door = door
         self._secrets = secrets
         self._lifecycle = lifecycle
         self._surroundings = surroundings
         self._max_sessions = max_sessions
+        self._managed = managed
         self._metrics = surroundings.metrics
         self._sessions_by_secret: Counter[str] = Counter()
 
@@ -92,16 +102,49 @@ class ClientPort:
             timeout=3.0,
             decode_text=False,
         )
-        connection = Connection(socket, self._surroundings, policy)
+        session_id = new_id("sess")
+        if self._managed is None:
+            await self._run(request, Connection(socket, self._surroundings, policy, session_id), socket)
+        else:
+            await self._run_managed(request, socket, policy, session_id, self._managed)
+        return socket
+
+    async def _run(self, request: web.Request, connection: Connection, socket: ClientSocket, opening: OpeningSession | None = None) -> None:
         self._lifecycle.add(connection)
+        if opening is not None:
+            self._lifecycle.remove(opening)
         reason = EndReason.ERROR
         try:
-            await socket.prepare(request)
+            if not socket.prepared:
+                await socket.prepare(request)
             reason = await connection.run(wishes_of(request), request.transport)
         finally:
             self._lifecycle.remove(connection)
             self._metrics.session_ended(reason)
-        return socket
+
+    async def _run_managed(
+        self, request: web.Request, socket: ClientSocket, policy: SessionPolicy, session_id: str, managed: ManagedMode
+    ) -> None:
+        """Hold a session that first asks a broker whether it may be one."""
+        line = managed.line(session_id, policy, self._surroundings)
+        opening = OpeningSession()
+        self._lifecycle.add(opening)
+        try:
+            await socket.prepare(request)
+            opened = await line.open()
+            surroundings = managed.surroundings(self._surroundings, line)
+            policy = managed.policy(policy, opened, surroundings.clock.wall())
+            connection = Connection(socket, surroundings, policy, session_id)
+            line.attend(connection.take, lambda: connection.is_calm)
+            async with Background("session").running(line=line.run(), spares=surroundings.speech.run()):
+                await self._run(request, connection, socket, opening)
+        except LineRefusedError as refused:
+            self._metrics.refused(Reason.PLAN)
+            await socket.send_frame(refusal_event(session_id, refused.refusal), WSMsgType.TEXT)
+            await socket.close(code=close_code_of(refused.refusal), message=refused.refusal.message.encode()[:123])
+        finally:
+            self._lifecycle.remove(opening)
+            await line.close()
 
     def _check_room(self, request: web.Request, admission: Admission) -> None:
         """Raise TurnedAway, or Refused for the model, if there can be no session for somebody who may have one."""

@@ -13,9 +13,9 @@ from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.lifecycle import DrainTimes, Lifecycle, Phase, drain_times
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
 from mistral_voice.gateway.upstream.transcriber import KEPT_MS, PIECE_MS, TurnAudio
-from mistral_voice.gateway.watched_file import WatchedFile
 from mistral_voice.mistral.stream.errors import StreamError
 from mistral_voice.runtime.redaction import Redactor
+from mistral_voice.runtime.watched_file import WatchedFile
 from tests.support.waiting import eventually
 
 

@@ -50,6 +50,8 @@ class Session:
         self._id = session_id
         self._expires_at = expires_at
         self._expires_ms = now_ms + policy.max_duration_ms
+        self._expires_with = "The session has reached its maximum duration."
+        self._expires_within_ms = TURN_GRACE_MS
         self._deadline_ms = self._expires_ms
         self._context = Context(policy, Conversation(new_id("conv")), new_id, now_ms)
         self._turns = Turns(self._context)
@@ -105,6 +107,11 @@ class Session:
         return min(ends_ms, *(at for at in deadlines if at is not None), ends_ms)
 
     @property
+    def is_calm(self) -> bool:
+        """Whether neither a turn nor a reply is under way."""
+        return not self._is_busy
+
+    @property
     def has_ended(self) -> bool:
         """Whether the session is over."""
         return self._ended
@@ -114,7 +121,7 @@ class Session:
         self._turns.expire()
         self._react_to_turns()
         if self._ending is None and now_ms >= self._expires_ms:
-            self._end_soon(EndReason.EXPIRED, NORMAL_CLOSURE, "The session has reached its maximum duration.")
+            self._end_soon(EndReason.EXPIRED, NORMAL_CLOSURE, self._expires_with, self._expires_within_ms)
         self._mind_silence()
         if self._ending is not None and (not self._is_busy or now_ms >= self._ending.latest_ms):
             self._end(self._ending)
@@ -154,6 +161,13 @@ class Session:
 
     def _drain(self, event: inputs.Drain) -> None:
         self._end_soon(EndReason.DRAINED, GOING_AWAY, "The gateway is being stopped; connect again.", event.within_ms)
+
+    def _ends_earlier(self, event: inputs.EndsEarlier) -> None:
+        ends_ms = self._context.now_ms + event.in_ms
+        if self._ending is None and ends_ms < self._expires_ms:
+            self._expires_ms, self._expires_at = ends_ms, event.expires_at
+            self._expires_with, self._expires_within_ms = event.message, event.within_ms
+            self._context.outbox.put(SessionUpdated(self._view()))
 
     def _end(self, ending: Ending) -> None:
         self._turns.drop()
@@ -243,4 +257,5 @@ class Session:
             inputs.Tick: lambda _: None,
             inputs.ClientIdle: lambda _: self._end_soon(EndReason.IDLE, NORMAL_CLOSURE, "Nothing was said or sent for too long."),
             inputs.Drain: self._drain,
+            inputs.EndsEarlier: self._ends_earlier,
         }

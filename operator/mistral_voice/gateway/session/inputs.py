@@ -253,6 +253,18 @@ class Drain(Struct, frozen=True):
     within_ms: float = 20_000.0
 
 
+class EndsEarlier(Struct, frozen=True):
+    """The session can't go on as long as it was told: new turns are taken until `in_ms` from now, then what is open is finished.
+
+    `expires_at` is that moment for the client to know, in seconds since 1970; `within_ms` is for the finishing, `message` says why.
+    """
+
+    expires_at: int
+    in_ms: float
+    within_ms: float
+    message: str
+
+
 ClientInput = (
     UpdateSession
     | AppendAudio
@@ -287,4 +299,5 @@ Input = (
     | Tick
     | ClientIdle
     | Drain
+    | EndsEarlier
 )

@@ -35,6 +35,15 @@ class Deadlines:
         return self.connect_seconds + self.read_seconds
 
 
+@dataclass(frozen=True)
+class Route:
+    """Where a request goes and with which key. `server_hostname` is what the certificate is for, if it isn't the base URL's host."""
+
+    base_url: str
+    credential: Secret
+    server_hostname: str | None = None
+
+
 class StreamClient:
     """Opens streams to Mistral. `credential` returns the key of the moment; it raises StreamError if there is none."""
 
@@ -59,12 +68,22 @@ class StreamClient:
     @asynccontextmanager
     async def post(self, path: str, body: bytes, what: str) -> AsyncIterator[aiohttp.StreamReader]:
         """POST JSON and yield the answer's body as it comes. Raises StreamError for all that is no success."""
-        headers = {**self._authorization(), "Content-Type": "application/json", "Accept": "text/event-stream"}
+        with _translated(what):
+            async with asyncio.timeout(self.deadlines.connect_seconds):
+                route = await self.route(what)
+        headers = {**_authorization(route), "Content-Type": "application/json", "Accept": "text/event-stream"}
         timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=self.deadlines.connect_seconds, sock_read=self.deadlines.read_seconds
         )
         with _translated(what):
-            async with self._http.post(self._base_url + path, data=body, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+            async with self._http.post(
+                route.base_url + path,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                server_hostname=route.server_hostname,
+            ) as answer:
                 if answer.status != 200:
                     raise error_of_status(answer.status, what)
                 yield answer.content
@@ -72,19 +91,29 @@ class StreamClient:
     @asynccontextmanager
     async def socket(self, path: str, what: str) -> AsyncIterator[JsonSocket]:
         """Open a realtime socket. Raises StreamError if it can't be opened; leaving the context closes it."""
-        url = "ws" + self._base_url.removeprefix("http") + path
         with _translated(what):
             async with asyncio.timeout(self.deadlines.connect_seconds):
+                route = await self.route(what)
                 opened = await self._http.ws_connect(
-                    url, headers=self._authorization(), max_msg_size=MAX_MESSAGE_BYTES, decode_text=False, timeout=_SOCKET_TIMEOUT
+                    "ws" + route.base_url.removeprefix("http") + path,
+                    headers=_authorization(route),
+                    max_msg_size=MAX_MESSAGE_BYTES,
+                    decode_text=False,
+                    timeout=_SOCKET_TIMEOUT,
+                    server_hostname=route.server_hostname,
                 )
         try:
             yield JsonSocket(opened, what, self.deadlines.write_seconds)
         finally:
             await opened.close()
 
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._credential().reveal()}"}
+    async def route(self, what: str) -> Route:  # noqa: ARG002 - for clients whose way there changes
+        """Return the way of the moment. Raises StreamError, in the name of what is to be sent, if there is none."""
+        return Route(self._base_url, self._credential())
+
+
+def _authorization(route: Route) -> dict[str, str]:
+    return {"Authorization": f"Bearer {route.credential.reveal()}"}
 
 
 def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:

@@ -1,4 +1,4 @@
-"""The clocks that a gateway goes by."""
+"""The clocks that a process goes by."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """`monotonic` returns seconds for measuring; `wall` seconds since 1970, for what clients are told."""
+    """`monotonic` returns seconds for measuring; `wall` seconds since 1970, for what others are told."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
     def now_ms(self) -> float:
-        """Return the milliseconds that sessions and limits count."""
+        """Return the milliseconds that a gateway's sessions and limits count."""
         return self.monotonic() * 1000

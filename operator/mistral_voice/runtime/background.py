@@ -1,0 +1,35 @@
+"""Tasks beside a process's work."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class Background:
+    """Tasks that run as long as their process. `failure` says what broke; a process without its vital ones is not alive."""
+
+    def __init__(self, process: str) -> None:
+        self._process = process
+        self.failure: str | None = None
+
+    @asynccontextmanager
+    async def running(self, **coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Run the named coroutines while the context lasts."""
+        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
+        for task in tasks:
+            task.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = f"The {self._process}'s {task.get_name()} broke."
+            _log.error("%s", self.failure, exc_info=error)

@@ -1,0 +1,39 @@
+"""The certificate that a server shows: files that are loaded again when they change."""
+
+import logging
+import ssl
+from pathlib import Path
+
+from mistral_voice.runtime.watched_file import WatchedFile
+
+TLS_CERTIFICATE = "tls.crt"
+TLS_KEY = "tls.key"
+
+_log = logging.getLogger(__name__)
+
+
+class ServedCertificate:
+    """The certificate of a port; new connections get the newest. Raises OSError if there is none to begin with."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._files = (WatchedFile(directory / TLS_CERTIFICATE), WatchedFile(directory / TLS_KEY))
+        self._seen = self._contents()
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(directory / TLS_CERTIFICATE, directory / TLS_KEY)
+
+    def refresh(self) -> None:
+        """Load the files again if they have changed; a pair that doesn't fit leaves the last good one in force."""
+        contents = self._contents()
+        if contents == self._seen:
+            return
+        self._seen = contents
+        try:
+            self.context.load_cert_chain(self._directory / TLS_CERTIFICATE, self._directory / TLS_KEY)
+        except OSError as error:
+            _log.warning("The new TLS certificate can't be used, the former one stays in force: %s", error)
+        else:
+            _log.info("The TLS certificate was replaced.")
+
+    def _contents(self) -> tuple[bytes | None, ...]:
+        return tuple(file.read() for file in self._files)

@@ -1,0 +1,16 @@
+"""Managed mode for each test that asks for it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mistral_voice.kube.client import Client
+from tests.api.broker.place import Place, managed_place
+from tests.cluster import ApiServer
+
+
+@pytest.fixture
+async def place(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Place]:
+    async with managed_place(cluster, client, tmp_path) as place:
+        yield place
