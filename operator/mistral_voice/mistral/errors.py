@@ -2,7 +2,7 @@
 
 
 class MistralError(Exception):
-    """The root of this package's errors."""
+    """The root of this package's errors: those of single requests, below, and those of streams, in `stream`."""
 
 
 class Unauthorized(MistralError):

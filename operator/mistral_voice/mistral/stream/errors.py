@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from mistral_voice.mistral.errors import MistralError
+
 
 class FaultKind(StrEnum):
     """Why an upstream did not do its part."""
@@ -17,7 +19,7 @@ class FaultKind(StrEnum):
     NO_CREDENTIAL = "no_credential"
 
 
-class StreamError(Exception):
+class StreamError(MistralError):
     """A stream failed. The text is a sentence; it never quotes a key or what the upstream sent beyond a short reason."""
 
     def __init__(self, kind: FaultKind, message: str) -> None:
