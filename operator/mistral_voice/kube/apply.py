@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import replace
 
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.displaced import restoring_patch
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class WriteNotice(Protocol):
-    """Hears of our own writes, so that their echo on a watch is not taken for somebody's change."""
+    """Hears of our own writes, so that their echo on a watch is not taken for somebody's change, and of what was found without a write."""
 
     def begin_write(self, resource: Resource, key: ObjectKey) -> None:
         """Note that a write to this object is under way."""
@@ -68,11 +68,16 @@ class WriteNotice(Protocol):
     def end_write(self, resource: Resource, key: ObjectKey, written: Observed | None) -> None:
         """Note that it is over, and what the object is now, if the write took place."""
 
+    def found_intact(self, resource: Resource, observed: Observed, noted: Observed) -> None:
+        """Take `noted`, which says that the object is as wanted, in the place of the same record without that note."""
+
 
 class _NoNotice:
     def begin_write(self, resource: Resource, key: ObjectKey) -> None: ...
 
     def end_write(self, resource: Resource, key: ObjectKey, written: Observed | None) -> None: ...
+
+    def found_intact(self, resource: Resource, observed: Observed, noted: Observed) -> None: ...
 
 
 def desired_hash(body: KubeObject) -> str:
@@ -162,8 +167,9 @@ class Applier:
             return await self._name_taken(wanted.resource, wanted.key, owner)
         if observed.deleting:
             return Outcome(Action.TERMINATING, wanted.resource, wanted.key, observed=observed)
-        if self._is_unchanged(wanted, observed):
-            return Outcome(Action.UNCHANGED, wanted.resource, wanted.key, observed=observed)
+        intact = self._intact(wanted, observed)
+        if intact is not None:
+            return Outcome(Action.UNCHANGED, wanted.resource, wanted.key, observed=intact)
         return await self._apply(wanted, observed)
 
     def _wanted(self, resource: Resource, desired: KubeObject, owner: Owner) -> _Wanted:
@@ -178,18 +184,22 @@ class Applier:
         labels = {**metadata.get("labels", {}), marks.owner_name_label: owner.name, marks.owner_uid_label: owner.uid}
         return {**desired, "metadata": {**metadata, "labels": labels, "ownerReferences": [owner.reference()]}}
 
-    def _is_unchanged(self, wanted: _Wanted, observed: Observed) -> bool:
-        """Return whether the object was written as wanted, and every field of ours is still ours.
+    def _intact(self, wanted: _Wanted, observed: Observed) -> Observed | None:
+        """Return the object if it was written as wanted and every field of ours is still ours, with a note of that on its record.
 
         Whoever else changes or removes a field takes it out of our entry. The `Update` entry of a POST also has the fields that the server
         defaulted, so there it is enough that ours are among them.
         """
         if observed.desired_hash != wanted.hash:
-            return False
-        if observed.intact_for != wanted.hash and self._has_all_fields(wanted, observed):
-            # Working out the fields takes time, and the answer holds as long as this record does.
-            force_setattr(observed, "intact_for", observed.desired_hash)
-        return observed.intact_for == wanted.hash
+            return None
+        if observed.intact_for == wanted.hash:
+            return observed
+        if not self._has_all_fields(wanted, observed):
+            return None
+        # Working out the fields takes time, and the answer holds as long as this record does.
+        noted = replace(observed, intact_for=observed.desired_hash)
+        self._notice.found_intact(wanted.resource, observed, noted)
+        return noted
 
     def _has_all_fields(self, wanted: _Wanted, observed: Observed) -> bool:
         fields = self._fields.expected(wanted.resource, wanted.body, wanted.owner_uid)

@@ -219,3 +219,8 @@ class Watches:
         """See `WatchedObjects.end_write`."""
         if resource in self._watches:
             self._watches[resource].objects.end_write(key, written)
+
+    def found_intact(self, resource: Resource, observed: Observed, noted: Observed) -> None:
+        """See `WatchedObjects.note`."""
+        if resource in self._watches:
+            self._watches[resource].objects.note(observed, noted)

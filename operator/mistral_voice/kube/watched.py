@@ -74,6 +74,11 @@ class WatchedObjects:
             else:
                 self.seen(observed)
 
+    def note(self, observed: Observed, noted: Observed) -> None:
+        """Take a record with a note of ours on it in the place of the same record without, unless there is a later one by now."""
+        if self._by_uid.get(observed.uid) is observed:
+            self._store(noted, observed)
+
     def listing(self, namespace: str | None) -> "Listing":
         """Begin to compare the records with a list of one namespace, or of all."""
         listing = Listing(self, namespace)

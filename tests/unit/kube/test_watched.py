@@ -1,5 +1,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mistral_voice.kube.observed import Observed
 from mistral_voice.kube.watched import WatchedObjects
@@ -31,6 +32,19 @@ def test_changes_are_told_once_and_found_by_owner() -> None:
     told.objects.gone(_observed(5))
     assert told.changes[-1] == ("u", "3", True)
     assert [observed.name for observed in told.objects.of_owner("o", "n")] == ["b"]
+
+
+def test_a_note_on_a_record_is_kept_as_long_as_the_record_is_the_newest() -> None:
+    told = Told()
+    told.objects.seen(_observed(1))
+    first = told.objects.get("u")
+    assert first is not None
+    told.objects.note(first, replace(first, intact_for="h"))
+    assert [observed.intact_for for observed in told.objects.of_owner("o", "n")] == ["h"]
+    told.objects.seen(_observed(2))
+    told.objects.note(first, replace(first, intact_for="h"))
+    assert [(observed.resource_version, observed.intact_for) for observed in told.objects.of_owner("o", "n")] == [("2", "")]
+    assert told.changes == [("u", "1", False), ("u", "2", False)]
 
 
 def test_a_copy_of_a_namespace_holds_nothing_of_the_owner_in_the_original() -> None:
