@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+# Most tests wait more than they compute: so many processes run beside each other, whatever the machine. A file's tests stay in one.
+WORKERS ?= 3
+BESIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock generate lint unit browser conformance-core conformance api e2e test demo demo-down bench clean
@@ -43,7 +46,7 @@ lint: venv ## formatting, lint, types and import directions
 	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable, indentation: disable}}' crds
 
 unit: venv ## tests that need nothing but Python
-	$(BIN)/pytest tests/unit tests/fuzz
+	$(BIN)/pytest $(BESIDE) tests/unit tests/fuzz
 
 conformance-core: venv ## a spoken dialogue, and tests with the clients of `openai` and `@openai/agents-realtime`
 	$(BIN)/python -m tests.conformance
@@ -64,7 +67,7 @@ api: venv ## tests against a real kube-apiserver, without nodes
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
 	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e --timeout 900
 
 test: lint unit conformance-core browser api e2e ## everything
 

@@ -36,6 +36,8 @@ SYSTEM: Final = "voice-test-system"
 MISTRAL: Final = "voice-test-mistral"
 """The simulators' namespace."""
 LIVE_KEY: Final = "simulated-live-key-0001"
+ANSWER_SECONDS: Final = 10
+"""How long a pod may take to answer."""
 SCRIPTED: Final = "scripted"
 LIVE: Final = "live"
 """Names of the simulators, and `LIVE` of the endpoint that leads to it; the scripted one's is `default`."""
@@ -81,9 +83,13 @@ class Place:
         return [item for item in items if not item["metadata"].get("deletionTimestamp")]
 
     async def pod_answers(self, namespace: str, pod: str, path: str, port: int = 9090) -> str | None:
-        """Return what a pod answers over HTTP, by way of the API server; None for any refusal or failure."""
+        """Return what a pod answers over HTTP, by way of the API server; None for a refusal or failure, and if it says nothing.
+
+        A pod that is about to go may have lost its network while the API server still forwards to it: such a call never ends by itself.
+        """
         raw = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}"
-        answer = await asyncio.to_thread(self.cluster.kubectl, "get", "--raw", raw, check=False, timeout_seconds=10)
+        limit = f"--request-timeout={ANSWER_SECONDS}s"
+        answer = await asyncio.to_thread(self.cluster.kubectl, "get", "--raw", raw, limit, check=False)
         return answer.stdout if answer.returncode == 0 else None
 
 
@@ -91,7 +97,7 @@ def install(cluster: NodeCluster, *values: Path) -> None:
     """Install the chart or upgrade it, and wait until both pods of the operator are ready."""
     files = [argument for file in values for argument in ("--values", str(file))]
     try:
-        cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "120s")
+        cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "240s")
     except ClusterError as error:
         pods = cluster.kubectl("get", "pods", "-n", SYSTEM, check=False).stdout
         words = cluster.kubectl("logs", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20", check=False).stdout
@@ -116,7 +122,7 @@ async def prepared(cluster: NodeCluster, folder: Path) -> AsyncIterator[Place]:
     with _cleared(cluster):
         async with Client(await load_access(cluster.kubeconfig)) as client:
             await asyncio.to_thread(install, cluster, values)
-            cluster.kubectl("rollout", "status", f"deployment/{SCRIPTED}", "-n", MISTRAL, "--timeout", "90s")
+            cluster.kubectl("rollout", "status", f"deployment/{SCRIPTED}", "-n", MISTRAL, "--timeout", "240s")
             with port_forward(cluster, MISTRAL, f"deployment/{SCRIPTED}", 8443) as port:
                 tls = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
                 async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:

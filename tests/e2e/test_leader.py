@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 TAKEOVER_SECONDS = 20.0
+"""What the documentation promises after a kill."""
+WAIT_SECONDS = 90.0
 NAMES = [f"voice-{number}" for number in range(8)]
 KILL = """
 import glob, os, sys
@@ -27,6 +31,14 @@ for file in glob.glob("/proc/[0-9]*/cgroup"):
     except (FileNotFoundError, ProcessLookupError):
         pass
 """
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """Who leads now, and how long nobody did: from the former leader's last renewal on, by the Lease's own times."""
+
+    pod: str
+    after_seconds: float
 
 
 class Operators:
@@ -46,7 +58,7 @@ class Operators:
 
     async def leader(self) -> str:
         """Return the leading pod's name."""
-        found = await eventually(self._leader, "a leader", TAKEOVER_SECONDS, 0.1)
+        found = await eventually(self._leader, "a leader", WAIT_SECONDS, 0.1)
         assert found is not None
         return found
 
@@ -60,24 +72,35 @@ class Operators:
         metrics = await self.place.pod_answers(SYSTEM, pod, "/metrics")
         return metrics is not None and "\nmistral_voice_operator_leader 1.0" in metrics
 
-    async def taken_over(self, former: dict[str, Any], former_pod: str, within_seconds: float) -> str:
-        """Wait until another process than the Lease's former holder leads; return its pod. No other leads any more."""
+    async def taken_over(self, former: dict[str, Any], former_pod: str) -> Takeover:
+        """Wait until another process than the Lease's former holder leads. No other leads any more."""
+        last = former
 
-        async def taken() -> str | None:
+        async def taken() -> Takeover | None:
+            nonlocal last
             lease = await self.lease()
             if lease.get("holderIdentity") in (None, "", former["holderIdentity"]):
+                last = lease
                 return None
             assert lease["leaseTransitions"] == former["leaseTransitions"] + 1
             leader = await self._leader()
+            if leader is None:
+                return None
             # The leader is asked first: if it leads, whatever the others say afterwards has to be no.
-            if leader is not None:
-                others = {former_pod, *self.pod_names()} - {leader}
-                assert not [name for name in others if await self.leads(name)], "two operators lead"
-            return leader
+            others = sorted({former_pod, *self.pod_names()} - {leader})
+            claims = await asyncio.gather(*(self.leads(name) for name in others))
+            assert not any(claims), (
+                f"two operators lead: {leader} and {[name for name, leads in zip(others, claims, strict=True) if leads]}"
+            )
+            return Takeover(leader, (_time(lease["acquireTime"]) - _time(last["renewTime"])).total_seconds())
 
-        leader = await eventually(taken, "another process to lead", within_seconds, 0.1)
-        assert leader is not None
-        return leader
+        takeover = await eventually(taken, "another process to lead", WAIT_SECONDS, 0.1)
+        assert takeover is not None
+        return takeover
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -93,7 +116,10 @@ async def test_the_follower_leads_at_once_when_the_leader_is_stopped(operators: 
     (follower,) = set(operators.pod_names()) - {leader}
     await team.put_key()
     await operators.place.client.delete(POD, SYSTEM, leader)
-    assert await operators.taken_over(lease, leader, within_seconds=8) == follower
+    takeover = await operators.taken_over(lease, leader)
+    assert takeover.pod == follower
+    # It did not wait until the Lease lapsed.
+    assert takeover.after_seconds < lease["leaseDurationSeconds"]
     await team.apply("support", gateway=NO_PODS)
     await team.condition("support", "Healthy", "True")
 
@@ -101,9 +127,11 @@ async def test_the_follower_leads_at_once_when_the_leader_is_stopped(operators: 
 async def test_another_leads_within_twenty_seconds_when_the_leader_is_killed(operators: Operators, team: Team) -> None:
     leader, lease = await operators.leader(), await operators.lease()
     await team.put_key()
-    await kill(operators.place, leader)
+    killing = asyncio.create_task(kill(operators.place, leader))
+    takeover = await operators.taken_over(lease, leader)
+    await killing
+    assert takeover.after_seconds < TAKEOVER_SECONDS
     await team.apply("support", gateway=NO_PODS)
-    await operators.taken_over(lease, leader, within_seconds=TAKEOVER_SECONDS)
     await team.condition("support", "Healthy", "True")
 
 
@@ -117,7 +145,7 @@ async def test_a_leader_killed_in_mid_reconcile_leaves_nothing_undone_and_nothin
     while not killing.done() or rounds == 0:
         rounds += 1
         await asyncio.gather(*(team.apply(name, gateway=NO_PODS | {"maxSessionsPerPod": rounds % 1000 + 1}) for name in NAMES))
-        assert time.monotonic() < begun + 60
+        assert time.monotonic() < begun + 120
     await killing
     await asyncio.gather(*(team.condition(name, "Healthy", "True", timeout_seconds=60) for name in NAMES))
     assert (await operators.lease())["holderIdentity"] != lease["holderIdentity"]
@@ -142,7 +170,7 @@ async def both_ready(place: Place) -> None:
         conditions = [{c["type"]: c["status"] for c in pod["status"].get("conditions", ())} for pod in place.operator_pods()]
         return len(conditions) == 2 and all(condition.get("Ready") == "True" for condition in conditions)
 
-    await eventually(ready, "two operators to be ready", 90, 0.3)
+    await eventually(ready, "two operators to be ready", 180, 0.3)
 
 
 async def kill(place: Place, pod: str) -> None:
@@ -157,7 +185,7 @@ async def kill(place: Place, pod: str) -> None:
         assert phase != "Failed"
         return bool(phase == "Succeeded")
 
-    await eventually(done, "the pod that kills", 60, 0.1)
+    await eventually(done, "the pod that kills", 120, 0.1)
     await place.client.delete(POD, "kube-system", name)
 
 

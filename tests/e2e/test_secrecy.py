@@ -39,15 +39,20 @@ async def test_no_key_and_no_token_is_found_outside_of_its_secret(place: Place, 
         haystack.append(json.dumps(client.events))
     pods = [(team.namespace, pod), *((SYSTEM, operator) for operator in place.operator_pods())]
     for namespace, speaking in pods:
-        metrics = await place.pod_answers(namespace, speaking["metadata"]["name"], "/metrics")
-        assert metrics is not None
-        haystack.append(metrics)
+        haystack.append(await metrics(place, namespace, speaking["metadata"]["name"]))
     haystack += everything_said(place, team)
     text = "\n".join(haystack)
     assert team.namespace in text
     for needle in (*keys.values(), await team.token()):
         assert needle not in text
         assert base64.b64encode(needle.encode()).decode().rstrip("=") not in text
+
+
+async def metrics(place: Place, namespace: str, pod: str) -> str:
+    """Return what a pod tells its monitoring."""
+    said = await eventually(lambda: place.pod_answers(namespace, pod, "/metrics"), f"the metrics of {namespace}/{pod}")
+    assert said is not None
+    return said
 
 
 async def answer_fails(client: RealtimeClient) -> bool:
