@@ -4,7 +4,6 @@ Source: ContractSpec's integration runtime (connection status, health, validatio
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 
@@ -60,17 +59,6 @@ class RotationReason(StrEnum):
     SCHEDULED = "scheduled"
     COMPROMISED = "compromised"
     MANUAL = "manual"
-
-
-@dataclass(frozen=True)
-class ConnectionHealth:
-    """ContractSpec's health shape. `checked_at` is UTC; `latency_ms` is that of the last check, in whole milliseconds."""
-
-    status: ConnectionStatus
-    checked_at: datetime | None = None
-    latency_ms: int | None = None
-    error_code: str | None = None
-    error_message: str | None = None
 
 
 @dataclass(frozen=True)

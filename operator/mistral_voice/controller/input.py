@@ -83,7 +83,6 @@ class DeploymentState:
     replicas: int = 0
     updated_replicas: int = 0
     ready_replicas: int = 0
-    available_replicas: int = 0
     terminating_replicas: int = 0
     conditions: tuple[DeploymentCondition, ...] = ()
     template_hash: str = ""

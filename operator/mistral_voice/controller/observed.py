@@ -39,7 +39,6 @@ def deployment_state(workload: ObservedWorkload) -> DeploymentState:
         replicas=workload.replicas,
         updated_replicas=workload.updated_replicas,
         ready_replicas=workload.ready_replicas,
-        available_replicas=workload.available_replicas,
         terminating_replicas=workload.terminating_replicas,
         template_hash=workload.template_hash,
         conditions=tuple(

@@ -78,7 +78,6 @@ class ObservedWorkload(Observed, frozen=True, gc=False, kw_only=True):
     replicas: int = 0
     updated_replicas: int = 0
     ready_replicas: int = 0
-    available_replicas: int = 0
     terminating_replicas: int = 0
     replicas_managers: tuple[str, ...] = ()
     template_hash: str = ""
@@ -123,7 +122,6 @@ class _WorkloadStatus(msgspec.Struct, rename="camel"):
     replicas: int = 0
     updated_replicas: int = 0
     ready_replicas: int = 0
-    available_replicas: int = 0
     terminating_replicas: int = 0
     conditions: list[WorkloadCondition] = []
 
@@ -209,7 +207,6 @@ class Reader:
             replicas=status.replicas,
             updated_replicas=status.updated_replicas,
             ready_replicas=status.ready_replicas,
-            available_replicas=status.available_replicas,
             terminating_replicas=status.terminating_replicas,
             replicas_managers=self._replicas_managers(workload.metadata),
             template_hash=workload.metadata.annotations.get(self._marks.template_hash_annotation, ""),

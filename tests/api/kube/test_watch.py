@@ -145,7 +145,7 @@ async def test_a_deployments_roll_out_is_read_from_its_status(make: Callable[...
         await eventually(updated, "the roll-out to be over")
         (workload,) = watch.objects
         assert isinstance(workload, ObservedWorkload)
-        assert (workload.replicas, workload.ready_replicas, workload.available_replicas) == (2, 2, 2)
+        assert (workload.replicas, workload.ready_replicas) == (2, 2)
         assert workload.observed_generation == workload.generation
         assert [(trouble.type, trouble.reason) for trouble in workload.troubles] == [("ReplicaFailure", "FailedCreate")]
 

@@ -26,7 +26,3 @@ from mistral_voice.contract import vocabulary
 )
 def test_words_are_contractspecs(words: type[StrEnum], expected: str) -> None:
     assert [word.value for word in words] == expected.split()
-
-
-def test_connection_is_unknown_before_the_first_check() -> None:
-    assert vocabulary.ConnectionHealth(vocabulary.ConnectionStatus.UNKNOWN).checked_at is None

@@ -48,9 +48,7 @@ def health(*codes: ProbeCode) -> Health:
     return state
 
 
-RUNNING = DeploymentState(
-    generation=1, observed_generation=1, wanted_replicas=1, replicas=1, updated_replicas=1, ready_replicas=1, available_replicas=1
-)
+RUNNING = DeploymentState(generation=1, observed_generation=1, wanted_replicas=1, replicas=1, updated_replicas=1, ready_replicas=1)
 MISSING = UnresolvedCredential(
     SecretErrorCode.NOT_FOUND, Reason.SECRET_NOT_FOUND, "The Secret 'mistral' does not exist in this namespace.", "Create it."
 )

@@ -21,15 +21,12 @@ class Rule:
     message: str
     holds: Callable[[Any], bool] | None = None
     field: str | None = None
-    message_expression: str | None = None
 
     def as_schema(self) -> dict[str, str]:
         """Return the rule as an entry of `x-kubernetes-validations`."""
         entry = {"rule": self.cel, "message": self.message}
         if self.field is not None:
             entry["fieldPath"] = f".{self.field}"
-        if self.message_expression is not None:
-            entry["messageExpression"] = self.message_expression
         return entry
 
 
