@@ -34,6 +34,7 @@ EVERYTHING: Mapping[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "podLabels": {"team": "voice"},
     "podAnnotations": {"note": "x"},
+    "managedMode": {"enabled": True},
     "serviceAccount": {"annotations": {"a": "b"}},
     "endpoints": [
         {"name": "default", "url": "https://api.mistral.ai"},

@@ -65,6 +65,27 @@ def test_a_narrow_install_has_these_rights_in_its_namespaces_only(helm: Helm) ->
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}]
 
 
+def test_managed_mode_adds_rights_on_what_belongs_to_no_namespace(helm: Helm) -> None:
+    for values in ({}, dict(NARROW)):
+        objects = helm.objects({**values, "managedMode": {"enabled": True}})
+        assert table(one(objects, "ClusterRole", f"{NAME}-managed-mode")["rules"]) == {
+            "voice.contractspec.io/mistralvoiceplans": {"get", "list", "watch"},
+            "voice.contractspec.io/mistralvoiceplans/status": {"update"},
+            "voice.contractspec.io/mistralkeypools": {"get", "list", "watch"},
+            "/namespaces": {"get", "list", "watch"},
+        }
+        binding = one(objects, "ClusterRoleBinding", f"{NAME}-managed-mode")
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}]
+
+
+def test_plans_and_pools_are_seen_by_the_clusters_viewers_and_changed_by_its_administrators(helm: Helm) -> None:
+    rights = {role: table(one(helm.objects(), "ClusterRole", f"{NAME}-{role}")["rules"]) for role in ("view", "edit", "admin")}
+    for plural in ("mistralvoiceplans", "mistralkeypools"):
+        assert rights["view"][f"voice.contractspec.io/{plural}"] == {"get", "list", "watch"}
+        assert f"voice.contractspec.io/{plural}" not in rights["edit"]
+        assert {"create", "update", "patch", "delete"} <= rights["admin"][f"voice.contractspec.io/{plural}"]
+
+
 def test_the_lease_is_the_only_one_that_the_operator_may_change(helm: Helm) -> None:
     role = one(helm.objects({"leaderElection": {"leaseName": "mine"}}), "Role", f"{NAME}-leader-election")
     assert role["metadata"]["namespace"] == NAMESPACE

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mistral_voice.controller.settings import PRIVATE_NETWORKS, OperatorFile, read_file
-from tests.chart.rendering import CA_BUNDLE, CHART, EVERYTHING, NAME, NARROW, Helm, RenderingFailed, one
+from mistral_voice.controller.settings import PRIVATE_NETWORKS, BrokerSettings, OperatorFile, read_file
+from tests.chart.rendering import CA_BUNDLE, CHART, EVERYTHING, NAME, NAMESPACE, NARROW, Helm, RenderingFailed, one
 
 
 def refusal(helm: Helm, values: dict[str, Any]) -> str:
@@ -34,6 +34,8 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"gatewayNetworkPolicy": {"blockedCidrs": ["everything"]}}, "at '/gatewayNetworkPolicy/blockedCidrs/0'"),
         ({"image": {"registry": "https://r.example.com"}}, "at '/image/registry'"),
         ({"endpoints": [{"name": "a", "url": "https://a", "caBundle": "/etc/ca.pem"}]}, "at '/endpoints/0/caBundle'"),
+        ({"managedMode": {"broker": {"url": "http://broker"}}}, "at '/managedMode/broker/url'"),
+        ({"managedMode": {"broker": {"podPort": 0}}}, "at '/managedMode/broker/podPort': minimum: got 0, want 1"),
         ({"endpoints": None}, "at '': missing property 'endpoints'"),
         ({"crds": {"keep": None}}, "at '/crds': missing property 'keep'"),
         ({"resources": {"requests": {"cpu": "abc"}}}, "at '/resources/requests/cpu': 'abc' does not match pattern"),
@@ -61,6 +63,7 @@ def test_a_value_that_is_unknown_or_of_the_wrong_kind_is_refused(helm: Helm, val
         ),
         ({"leaderElection": {"enabled": False}}, "leaderElection.enabled is false and replicas is more than 1: all of them would write."),
         ({"leaderElection": {"renewDeadlineSeconds": 15}}, "renewDeadlineSeconds, and that less than leaseDurationSeconds"),
+        ({"managedMode": {"broker": {"caBundle": {"configMap": "a", "secret": "b"}}}}, "names a ConfigMap and a Secret. Leave one"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed where serviceAccount.create is false"),
     ],
 )
@@ -164,6 +167,44 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
     inside = settings.endpoints[1]
     assert inside.ca_bundle == CA_BUNDLE
     assert [(str(rule.cidr), rule.ports) for rule in inside.egress] == [("10.1.0.0/16", (8443,)), ("fd00::/8", ())]
+
+
+def broker_of(helm: Helm, tmp_path: Path, **broker: Any) -> BrokerSettings:
+    installed = settings_file(helm, tmp_path, {"managedMode": {"enabled": True, "broker": broker}}).managed_mode
+    assert installed is not None
+    return installed.broker
+
+
+def test_managed_mode_leads_to_the_releases_own_broker_if_nothing_else_is_said(helm: Helm, tmp_path: Path) -> None:
+    broker = broker_of(helm, tmp_path)
+    assert (broker.url, broker.namespace, broker.pod_port) == (f"https://{NAME}-broker.{NAMESPACE}.svc:8443", NAMESPACE, 8443)
+    assert broker.pod_labels["app.kubernetes.io/component"] == "broker"
+    assert settings_file(helm, tmp_path, None).managed_mode is None
+
+
+def test_managed_mode_leads_to_a_broker_elsewhere(helm: Helm, tmp_path: Path) -> None:
+    broker = broker_of(helm, tmp_path, url="https://broker.example.com", namespace="platform", podLabels={"app": "b"}, podPort=9443)
+    assert (broker.url, broker.namespace, broker.pod_port) == ("https://broker.example.com", "platform", 9443)
+    assert broker.pod_labels == {"app": "b"}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "source"),
+    [
+        ({}, {"secret": {"secretName": f"{NAME}-broker-tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
+        ({"secret": "mine", "key": "tls-ca"}, {"secret": {"secretName": "mine", "items": [{"key": "tls-ca", "path": "ca.crt"}]}}),
+        ({"configMap": "roots"}, {"configMap": {"name": "roots", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
+    ],
+)
+def test_of_the_brokers_certificate_the_authorities_alone_are_mounted(
+    helm: Helm, tmp_path: Path, bundle: dict[str, str], source: dict[str, Any]
+) -> None:
+    values = {"managedMode": {"enabled": True, "broker": {"caBundle": bundle}}}
+    pod = one(helm.objects(values), "Deployment")["spec"]["template"]["spec"]
+    [volume] = [volume for volume in pod["volumes"] if volume["name"] == "broker-ca"]
+    assert {key: value for key, value in volume.items() if key != "name"} == source
+    [mount] = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "broker-ca"]
+    assert broker_of(helm, tmp_path, caBundle=bundle).ca_bundle_file == Path(mount["mountPath"]) / "ca.crt"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,16 @@ networkPolicy:
   enabled: {{ .Values.gatewayNetworkPolicy.enabled }}
   blockedCidrs: {{ .Values.gatewayNetworkPolicy.blockedCidrs | toJson }}
   monitoringNamespaceSelector: {{ include "operator.monitoringNamespaceSelector" . }}
+{{- if .Values.managedMode.enabled }}
+{{- $broker := .Values.managedMode.broker }}
+managedMode:
+  broker:
+    url: {{ default (printf "https://%s-broker.%s.svc:8443" (include "operator.fullname" .) .Release.Namespace) $broker.url | quote }}
+    caBundleFile: /etc/mistral-voice/broker-ca/ca.crt
+    namespace: {{ default .Release.Namespace $broker.namespace | quote }}
+    podLabels: {{ default (dict "app.kubernetes.io/name" (include "operator.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "broker") $broker.podLabels | toJson }}
+    podPort: {{ $broker.podPort }}
+{{- end }}
 endpoints:
 {{- range .Values.endpoints }}
   - name: {{ .name }}

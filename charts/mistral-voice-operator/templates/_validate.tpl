@@ -10,6 +10,10 @@
 {{- fail (printf "endpoints: the url of %q is %q. It has to be https://HOST or https://HOST:PORT, without path, query or credentials." .name .url) -}}
 {{- end -}}
 {{- end -}}
+{{- $bundle := .Values.managedMode.broker.caBundle -}}
+{{- if and $bundle.configMap $bundle.secret -}}
+{{- fail "managedMode.broker.caBundle names a ConfigMap and a Secret. Leave one of them empty." -}}
+{{- end -}}
 {{- $election := .Values.leaderElection -}}
 {{- if and (not $election.enabled) (gt (int .Values.replicas) 1) -}}
 {{- fail "leaderElection.enabled is false and replicas is more than 1: all of them would write. Set replicas to 1 or enable leader election." -}}
