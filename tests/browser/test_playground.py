@@ -154,11 +154,31 @@ async def test_somebody_types_instead(gateway: GatewayHandle, tmp_path: Path) ->
     async with running_page(write_wav(tmp_path / "voice.wav", silence(500), rate_hz=48_000), tmp_path) as page:
         await enter(page, gateway)
         await page.until("!document.getElementById('writing').hidden", "the connection")
-        await page.evaluate("document.getElementById('text').value = 'What is your name?'")
-        await page.evaluate("document.getElementById('writing').requestSubmit()")
+        await typed(page, "What is your name?")
         await page.until(f"{said_by('assistant')}.some((line) => line.includes('Joe'))", "the reply", 60)
         assert await page.evaluate(said_by("caller")) == ["What is your name?"]
         assert await page.evaluate("violations") == []
+        assert page.exceptions == []
+
+
+async def typed(page: Page, text: str) -> None:
+    await page.evaluate(f"document.getElementById('text').value = '{text}'")
+    await page.evaluate("document.getElementById('writing').requestSubmit()")
+
+
+async def test_what_was_not_heard_of_a_reply_that_is_interrupted_leaves_the_conversation(gateway: GatewayHandle, tmp_path: Path) -> None:
+    async with running_page(write_wav(tmp_path / "voice.wav", silence(500), rate_hz=48_000), tmp_path) as page:
+        await enter(page, gateway)
+        await page.until("!document.getElementById('writing').hidden", "the connection")
+        await typed(page, "Tell me about France.")
+        await page.until("document.body.classList.contains('speaking')", "the reply to be heard", 60)
+        await typed(page, "What is your name?")
+        sent = "[...document.querySelectorAll('#log .sent .type')].map((entry) => entry.textContent)"
+        await page.until(f"{sent}.includes('conversation.item.truncate')", "the page to tell how much was heard")
+        received = "[...document.querySelectorAll('#log .received .type')].map((entry) => entry.textContent)"
+        await page.until(f"{received}.includes('conversation.item.truncated')", "the gateway to take that in")
+        await page.until(f"{said_by('assistant')}.some((line) => line.includes('Joe'))", "the next reply", 60)
+        assert not await page.evaluate(f"{received}.includes('error')")
         assert page.exceptions == []
 
 
