@@ -31,6 +31,7 @@ LIMITS = (
     "turns",
     "out_of_band",
     "call_rounds",
+    "reply",
     "idle",
     "outbound_bytes",
 )

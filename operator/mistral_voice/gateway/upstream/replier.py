@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Protocol
 
 from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, ReplyFinished, ReplyText, Usage
 from mistral_voice.gateway.upstream.answer_limit import AnswerLimit
@@ -12,10 +13,17 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import StreamError
 
 
+class ReplyObserver(UpstreamObserver, Protocol):
+    """Counts as well where a reply had to end."""
+
+    def limit_hit(self, limit: str) -> None:
+        """A reply was longer than is taken."""
+
+
 class Replier:
     """The chat streams of one session."""
 
-    def __init__(self, client: StreamClient, emit: Emit, spawn: Spawn, observer: UpstreamObserver) -> None:
+    def __init__(self, client: StreamClient, emit: Emit, spawn: Spawn, observer: ReplyObserver) -> None:
         self._client = client
         self._emit = emit
         self._spawn = spawn
@@ -45,6 +53,8 @@ class Replier:
                         began = True
                         admitted = limit.admit(piece)
                         self._emit(_input_of(response_id, admitted))
+                        if admitted is not piece:
+                            self._observer.limit_hit("reply")
                         if isinstance(admitted, ChatEnd):
                             return
             except StreamError as error:

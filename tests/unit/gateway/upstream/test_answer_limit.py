@@ -44,5 +44,6 @@ async def test_a_reply_without_end_is_cut_and_the_session_goes_on(gateway: Gatew
         cut = (await client.until("response.done"))["response"]
         assert (cut["status"], cut["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
         assert len(cut["output"][0]["content"][0]["text"]) == MOST_CHARACTERS
+        assert await gateway.metric("limits_hit_total", limit="reply") == 1
         await client.send("response.create")
         assert (await client.until("response.done"))["response"]["status"] == "completed"
