@@ -39,6 +39,8 @@ FIRST_PODMAN_WITHOUT_CNI = 5
 NODE = (Package("nodejs", "node"), Package("npm", "npm"))
 # For the playground's tests.
 BROWSER = (Package("chromium", "chromium"),)
+# For the ledger's tests. Debian keeps the server's programs beside each other by version, so what is looked for is its tool.
+POSTGRESQL = (Package("postgresql", "/usr/bin/pg_createcluster"),)
 
 
 def missing_packages(packages: Sequence[Package], is_present: Callable[[str], bool]) -> list[str]:
@@ -81,6 +83,14 @@ class Packages:
             MissingPrerequisite: it is missing and can't be installed from here; the text has the line to type.
         """
         self._require(BROWSER)
+
+    def require_postgresql(self) -> None:
+        """PostgreSQL's server, as the distribution has it.
+
+        Raises:
+            MissingPrerequisite: it is missing and can't be installed from here; the text has the line to type.
+        """
+        self._require(POSTGRESQL)
 
     def podman_major(self) -> int:
         """The major version of the podman that is installed, else of the one that would be."""

@@ -1,0 +1,1 @@
+"""Managed mode's memory: plans, pools, leases, the ledger."""

@@ -1,0 +1,1 @@
+"""The platform's keys: their states, which one a session gets, and who looks at which."""

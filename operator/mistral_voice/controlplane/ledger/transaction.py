@@ -1,0 +1,102 @@
+"""One transaction of the ledger: lock, read, decide, write. It carries out many operations at once, each decided after the other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mistral_voice.contract.lease import KeyReference, LeaseAnswer, LeaseRequest, Refusal, RefusalReason
+from mistral_voice.controlplane.ledger.decisions import Decision, Known, KnownPlan, admit, expire, release, renew
+from mistral_voice.controlplane.ledger.desk import Desk, Read, scopes_to_lock
+from mistral_voice.controlplane.ledger.operations import Admit, Expire, Operation, Release, Renew, epoch_of
+from mistral_voice.controlplane.ledger.records import Balance, Session, Tenant
+from mistral_voice.controlplane.ledger.window import window_of
+from mistral_voice.controlplane.store import reading, writing
+from mistral_voice.controlplane.store.database import Database
+
+ChooseKey = Callable[[str, KeyReference | None], KeyReference | Refusal]
+"""Given a pool's name and the key that the session has had, returns the key for it, or why there is none."""
+
+
+NOBODY: Final = Tenant("", "", "")
+"""Stands for the tenant of a session that nobody knows."""
+
+
+async def carry_out(
+    database: Database, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], choose_key: ChooseKey, now: int
+) -> list[LeaseAnswer | None]:
+    """Carry out operations in one transaction and return their answers. Raises SQLAlchemyError, and then nothing was done.
+
+    On PostgreSQL the rows of the tenants' balances are locked first and in one order for all, so that transactions about the same tenant
+    follow each other and those about different tenants don't; on SQLite one transaction follows the other anyway.
+    """
+    async with database.writing() as connection:
+        desk, tenants = await _gather(database, connection, operations, plans, now)
+        answers = [_decide(desk, operation, tenants, choose_key) for operation in operations]
+        await writing.write(connection, database.dialect, desk.written)
+    return answers
+
+
+async def _gather(
+    database: Database, connection: AsyncConnection, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], now: int
+) -> tuple[Desk, dict[str, Tenant]]:
+    names = [epoch_of(operation)[0] for operation in operations]
+    # Whose a session is never changes, so this may be read before its tenant is locked.
+    known = await reading.sessions(connection, names)
+    tenants = {name: session.tenant for name, session in known.items()}
+    asking = [tenant for tenant in map(_tenant_of, operations) if tenant is not None]
+    scopes = scopes_to_lock([*tenants.values(), *asking], plans)
+    balances = await reading.balances(connection, scopes)
+    missing = [scope for scope in scopes if scope not in balances and scope.plan in plans]
+    if missing:
+        made = [Balance(scope, window_of(plans[scope.plan].spec, now)) for scope in missing]
+        await writing.make_balances(connection, database.dialect, made)
+        balances = await reading.balances(connection, scopes)
+    read = Read(
+        sessions=await reading.sessions(connection, names),
+        holds=await reading.holds(connection, names),
+        counted=await reading.counted(connection, names),
+        balances=balances,
+        held=await reading.held(connection, scopes, now),
+    )
+    return Desk(now, plans, read), tenants
+
+
+def _decide(desk: Desk, operation: Operation, tenants: Mapping[str, Tenant], choose_key: ChooseKey) -> LeaseAnswer | None:
+    name, epoch = epoch_of(operation)
+    session = desk.session(name)
+    tenant = (session.tenant if session is not None else None) or _tenant_of(operation) or tenants.get(name) or NOBODY
+    known = desk.known(name, epoch, tenant)
+    decision = _decision(operation, known, session, choose_key)
+    desk.take_in(decision, tenant)
+    return decision.answer
+
+
+def _decision(operation: Operation, known: Known, session: Session | None, choose_key: ChooseKey) -> Decision:
+    match operation:
+        case Admit(request):
+            return admit(_under_its_plan(request, session), _key(known, session, choose_key), known)
+        case Renew(report):
+            return renew(report, known)
+        case Release(report):
+            return release(report, known)
+        case Expire():
+            return expire(known)
+
+
+def _key(known: Known, session: Session | None, choose_key: ChooseKey) -> KeyReference | Refusal:
+    if known.plan is None:
+        return Refusal(RefusalReason.PLAN_NOT_FOUND, "Without a plan there is no key.")
+    return choose_key(known.plan.spec.pool_ref.name, session.key if session is not None else None)
+
+
+def _under_its_plan(request: LeaseRequest, session: Session | None) -> LeaseRequest:
+    """A session stays with the plan under which it began, whatever its integration claims since."""
+    return request if session is None else replace(request, plan=session.tenant.plan)
+
+
+def _tenant_of(operation: Operation) -> Tenant | None:
+    if not isinstance(operation, Admit):
+        return None
+    return Tenant(operation.request.plan, operation.request.namespace, operation.request.integration)

@@ -1,0 +1,1 @@
+"""The database: SQLite for one replica, PostgreSQL for several, one schema."""

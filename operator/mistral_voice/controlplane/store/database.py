@@ -1,0 +1,144 @@
+"""Open the database: SQLite in a file of a local disk, or PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from mistral_voice.controlplane.store.file_system import magic_of, network_file_system
+from mistral_voice.controlplane.store.migrate import migrate
+
+BUSY_TIMEOUT_MS: Final = 5_000
+STATEMENT_TIMEOUT_MS: Final = 5_000
+_READ_ONLY: Final = "mistral_voice_read_only"
+
+
+class Dialect(StrEnum):
+    """The kinds of database."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+class DatabaseUnusable(Exception):
+    """The database can't be used; the text says why and what to do. Never holds the URL, which may hold a password."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database, migrated."""
+
+    engine: AsyncEngine
+    dialect: Dialect
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that will write: on SQLite it is the only one from its begin."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that only reads, and hinders no writer."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(**{_READ_ONLY: True})
+            yield connection
+
+
+@asynccontextmanager
+async def open_database(url: str, *, connections: int = 5) -> AsyncIterator[Database]:
+    """Open the database that `sqlite:///path/file.db` or `postgresql://…` names and bring its schema up to date.
+
+    Raises `DatabaseUnusable`.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == Dialect.SQLITE:
+        database = Database(_sqlite(parsed, connections), Dialect.SQLITE)
+    else:
+        database = Database(_postgresql(parsed, connections), Dialect.POSTGRESQL)
+    try:
+        try:
+            await migrate(database.engine, exclusive=database.dialect is Dialect.POSTGRESQL)
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            raise DatabaseUnusable(f"The database can't be opened or brought up to date: {cause}") from error
+        yield database
+    finally:
+        await database.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUnusable("The database's URL can't be read: it begins with sqlite:/// or postgresql://.") from None
+    if parsed.get_backend_name() not in set(Dialect):
+        raise DatabaseUnusable(f"{parsed.get_backend_name()} is no database for the ledger: use sqlite or postgresql.")
+    return parsed
+
+
+def _sqlite(url: URL, connections: int) -> AsyncEngine:
+    if not url.database or url.database == ":memory:":
+        raise DatabaseUnusable("The ledger needs a file: its URL is sqlite:/// and the path of one.")
+    directory = Path(url.database).absolute().parent
+    try:
+        found = network_file_system(magic_of(directory))
+    except OSError as error:
+        raise DatabaseUnusable(f"The directory {directory} of the database can't be used: {error.strerror}.") from error
+    if found is not None:
+        raise DatabaseUnusable(
+            f"The directory {directory} lies on a network file system ({found}), on which SQLite loses data: use a block volume, "
+            "or PostgreSQL."
+        )
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=connections, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # The driver would begin transactions by itself, and too late: at the first write, when what was read may be out of date.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # FULL: each commit is on the disk before it is answered. A broker forgets a session once its release is acknowledged, so what a
+        # power failure took would never be told again. It costs one flush a transaction, and a transaction carries many leases.
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL, connections: int) -> AsyncEngine:
+    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={2 * STATEMENT_TIMEOUT_MS}"
+    return create_async_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=connections,
+        max_overflow=0,
+        isolation_level="READ COMMITTED",
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "mistral-voice"},
+    )
+
+
+async def backup(database: Database, target: Path) -> None:
+    """Write a copy of an SQLite database to a new file, whole and without gaps, while it is in use. Raises `DatabaseUnusable`."""
+    if database.dialect is not Dialect.SQLITE:
+        raise DatabaseUnusable("Only SQLite is backed up so: use pg_dump or your provider's backups for PostgreSQL.")
+    async with database.engine.connect() as connection:
+        driver = await connection.get_raw_connection()
+        await connection.run_sync(lambda _: driver.cursor().execute("VACUUM INTO ?", (str(target),)))
+
+
+async def ping(database: Database) -> None:
+    """Ask the database for nothing. Raises SQLAlchemyError if it doesn't answer."""
+    async with database.reading() as connection:
+        await connection.execute(text("SELECT 1"))
