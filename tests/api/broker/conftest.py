@@ -7,10 +7,18 @@ import pytest
 
 from mistral_voice.kube.client import Client
 from tests.api.broker.place import Place, managed_place
+from tests.api.operating import CRDS
 from tests.cluster import ApiServer
 
 
+@pytest.fixture(scope="session")
+def resources(cluster: ApiServer) -> None:
+    """Our kinds are served."""
+    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
+
+
 @pytest.fixture
-async def place(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Place]:
+async def place(resources: None, cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Place]:
     async with managed_place(cluster, client, tmp_path) as place:
         yield place

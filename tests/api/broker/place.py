@@ -1,14 +1,20 @@
 """Managed mode on loopback: a real API server, brokers, gateways and the simulator over TLS, and a small control plane."""
 
+import asyncio
 import base64
 import contextlib
+import json
+import os
 import secrets
+import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import trustme
 
 from mistral_voice.broker.directory import INTEGRATIONS, PLANS
@@ -20,9 +26,9 @@ from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import NAMESPACE, POD, SECRET, SERVICE_ACCOUNT
+from mistral_voice.kube.transport import Call
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.redaction import Redactor
-from tests.api.operating import CRDS
 from tests.cluster import ApiServer
 from tests.support.control_plane import SmallControlPlane, running_control_plane
 from tests.support.gateway import GatewayHandle, running_gateway
@@ -42,6 +48,35 @@ class Tenant:
     namespace: str
     pod: str
     pod_uid: str
+
+
+@dataclass
+class BrokerProcess:
+    """A broker as a process: its ports, once it listens, and its log."""
+
+    process: asyncio.subprocess.Process
+    port: int = 0
+    metrics_port: int = 0
+    log_lines: list[str] = field(default_factory=list)
+
+    async def read(self) -> None:
+        """Follow its log."""
+        assert self.process.stderr is not None
+        async for raw in self.process.stderr:
+            self.log_lines.append(raw.decode().rstrip())
+            if '"listening"' in self.log_lines[-1]:
+                line = json.loads(self.log_lines[-1])
+                self.port, self.metrics_port = line["port"], line["metrics_port"]
+
+    async def is_ready(self) -> bool:
+        """Ask /readyz."""
+        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{self.metrics_port}/readyz") as answer:
+            return answer.status == 200
+
+    def kill(self) -> None:
+        """End it at once, as a lost node would."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGKILL)
 
 
 @dataclass
@@ -79,6 +114,10 @@ class Place:
         """Create or replace the plan."""
         body = {"apiVersion": API_VERSION, "kind": "MistralVoicePlan", "metadata": {"name": self.plan}, "spec": plan_spec(**changes)}
         await self.client.apply(PLANS, None, self.plan, body, field_manager="platform", force=True)
+
+    async def delete_plan(self) -> None:
+        """Delete the plan."""
+        await self.client.delete(PLANS, None, self.plan)
 
     async def new_namespace(self, **labels: str) -> str:
         """Create a namespace."""
@@ -120,11 +159,16 @@ class Place:
         )
         return Tenant(namespace, name, pod["metadata"]["uid"])
 
-    def token(self, tenant: Tenant, account: str = "hello-voice", audience: str | None = BROKER_AUDIENCE, *, bound: bool = True) -> str:
+    async def token(
+        self, tenant: Tenant, account: str = "hello-voice", audience: str | None = BROKER_AUDIENCE, *, bound: bool = True
+    ) -> str:
         """Return a token as kubelet projects it: of the ServiceAccount, for an audience, bound to the pod."""
-        binding = ["--bound-object-kind", "Pod", "--bound-object-name", tenant.pod, "--bound-object-uid", tenant.pod_uid] if bound else []
-        wanted = ["--audience", audience] if audience else []
-        return self.cluster.kubectl("create", "token", account, "-n", tenant.namespace, *wanted, *binding).stdout.strip()
+        pod = {"apiVersion": "v1", "kind": "Pod", "name": tenant.pod, "uid": tenant.pod_uid}
+        spec = {"audiences": [audience] if audience else [], "expirationSeconds": 600, **({"boundObjectRef": pod} if bound else {})}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        call = Call("create", "POST", SERVICE_ACCOUNT, tenant.namespace, account, "token", {}, json.dumps(body).encode())
+        made: str = json.loads(await self.client._transport.request(call))["status"]["token"]
+        return made
 
     @contextlib.asynccontextmanager
     async def broker(self, name: str = "broker-0", clock: Clock | None = None, **changes: Any) -> AsyncIterator[Broker]:
@@ -159,12 +203,55 @@ class Place:
                 if broker.port in self.service.backends:
                     self.service.backends.remove(broker.port)
 
-    def gateway(self, tenant: Tenant, **changes: Any) -> "contextlib.AbstractAsyncContextManager[GatewayHandle]":
+    @contextlib.asynccontextmanager
+    async def broker_process(self, name: str) -> AsyncIterator[BrokerProcess]:
+        """Run a broker as a process of its own behind the Service; it is killed at the end if it still runs."""
+        (self.folder / "control-plane-token").write_text("a-brokers-token")
+        flags = {
+            "name": name,
+            "host": "127.0.0.1",
+            "advertised-host": "127.0.0.1",
+            "port": "0",
+            "metrics-port": "0",
+            "tls-directory": str(self.folder / "tls"),
+            "pool-namespace": self.pool_namespace,
+            "control-plane-url": self.control_plane.base_url,
+            "control-plane-ca": self.ca_file,
+            "control-plane-token": str(self.folder / "control-plane-token"),
+            "upstream-url": self.mistral.base_url,
+            "upstream-ca": self.ca_file,
+        }
+        environment = {
+            "HOME": str(self.folder),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+        }
+        arguments = [text for flag, value in flags.items() for text in (f"--{flag}", value)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mistral_voice.cli.main", "broker", *arguments, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+        broker = BrokerProcess(process)
+        reading = asyncio.create_task(broker.read())
+        try:
+            await eventually(lambda: broker.port, "the broker's port", timeout_seconds=60)
+            await eventually(broker.is_ready, "the broker's readiness", timeout_seconds=60)
+            self.service.backends.append(broker.port)
+            yield broker
+        finally:
+            broker.kill()
+            await process.wait()
+            await reading
+
+    @contextlib.asynccontextmanager
+    async def gateway(self, tenant: Tenant, **changes: Any) -> AsyncIterator[GatewayHandle]:
         """Run a tenant's gateway."""
         directory = self.folder / f"gateway-{secrets.token_hex(3)}"
         directory.mkdir()
-        options = {"mode": "managed", "namespace": tenant.namespace, "ca_bundle_file": self.ca_file, "key": self.token(tenant), **changes}
-        return running_gateway(self.url, directory, **options)
+        key = await self.token(tenant)
+        options = {"mode": "managed", "namespace": tenant.namespace, "ca_bundle_file": self.ca_file, "key": key, **changes}
+        async with running_gateway(self.url, directory, **options) as gateway:
+            yield gateway
 
 
 def _server_context(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
@@ -180,7 +267,6 @@ def _server_context(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def managed_place(cluster: ApiServer, client: Client, folder: Path) -> AsyncIterator[Place]:
     """Set up all but brokers, tenants and gateways."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     tls = _server_context(authority, folder)

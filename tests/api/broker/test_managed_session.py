@@ -20,7 +20,7 @@ async def test_a_managed_session_talks_with_the_platforms_key(place: Place) -> N
         released = (await eventually(lambda: place.control_plane.releases, "the lease's release"))[0]
     asked = await place.mistral.requests(key_id="pool")
     assert {record["endpoint"] for record in asked} >= {"transcription_realtime", "chat", "speech_realtime"}
-    assert CANARY not in place.token(tenant)
+    assert CANARY not in await place.token(tenant)
     amounts = {amount.unit: amount.amount for amount in released.usage.amounts}
     assert amounts[Unit.CHARACTERS] in range(len(ANSWER) - 4, len(ANSWER) + 1), "the clauses, without the spaces between them"
     assert 1000 < amounts[Unit.AUDIO_MS] < 6000
