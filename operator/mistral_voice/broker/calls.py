@@ -279,7 +279,7 @@ async def _up(socket: web.WebSocketResponse[bool], upstream: aiohttp.ClientWebSo
 
 def _check_query(request: web.Request, wanted: tuple[str, ...]) -> dict[str, str]:
     """Return the query, which must have just these names, each once."""
-    if sorted(request.query.keys()) != sorted(wanted):
+    if sorted(name for name, _ in request.query.items()) != sorted(wanted):
         raise malformed("The query must name the model, once, and nothing else." if wanted else "There is no query here.")
     return dict(request.query)
 

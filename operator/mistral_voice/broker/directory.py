@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from mistral_voice.contract.names import GROUP, KIND, PLURAL, VERSION, child_name
+from mistral_voice.contract.names import GROUP, KIND, PLAN_KIND, PLAN_PLURAL, PLURAL, VERSION, child_name
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification, parse_plan
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.managed_fields import FieldSets
@@ -17,7 +17,7 @@ from mistral_voice.kube.resources import NAMESPACE, Resource
 from mistral_voice.kube.watch import Watch
 
 INTEGRATIONS: Final = Resource(GROUP, VERSION, PLURAL, KIND)
-PLANS: Final = Resource(GROUP, VERSION, "mistralvoiceplans", "MistralVoicePlan", namespaced=False)
+PLANS: Final = Resource(GROUP, VERSION, PLAN_PLURAL, PLAN_KIND, namespaced=False)
 _OLDEST_SECONDS: Final = 300.0
 """What was not heard of for longer is no ground to let anybody in."""
 

@@ -180,7 +180,7 @@ async def test_what_no_gateway_says_closes_the_socket(reach: Hand, line: OpenLin
         while (message := await socket.receive(timeout=10)).type is WSMsgType.TEXT:
             continue
         assert message.data == 1008
-        assert "model" in message.extra
+        assert "model" in str(message.extra)
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(401, KeyOutcome.REFUSED), (403, KeyOutcome.FORBIDDEN), (429, KeyOutcome.RATE_LIMITED)])

@@ -76,3 +76,30 @@ def test_push_to_talk_may_still_ask_for_the_reply_to_its_last_turn() -> None:
 
 def test_the_client_is_told_when_its_session_expires() -> None:
     assert Desk().all(events.SessionCreated)[0].session.expires_at == 1_800_000_000
+
+
+def test_an_earlier_end_is_announced_and_its_reason_is_what_the_client_hears() -> None:
+    desk = Desk(a_policy(max_duration_ms=60_000))
+    announced = desk.last(events.SessionCreated).session.expires_at
+    desk.give(inputs.EndsEarlier(announced - 50, 2000, 1000, "The namespace's seconds are used up."))
+    assert desk.last(events.SessionUpdated).session.expires_at == announced - 50
+    desk.wait(2000)
+    assert desk.last(events.ErrorOccurred).message == "The namespace's seconds are used up."
+    assert desk.last(commands.EndSession).reason is EndReason.EXPIRED
+
+
+def test_an_earlier_end_gives_the_open_turn_the_time_that_is_left() -> None:
+    desk = Desk(a_policy(max_duration_ms=60_000))
+    desk.give(inputs.TranscriptDone(spoken_turn(desk), "Tell me everything."))
+    desk.give(inputs.EndsEarlier(1, 2000, 1000, "Over."))
+    desk.wait(2999)
+    assert not desk.session.has_ended
+    desk.wait(1)
+    assert desk.session.has_ended
+
+
+def test_a_later_end_than_agreed_changes_nothing() -> None:
+    desk = Desk(a_policy(max_duration_ms=5000))
+    assert not desk.give(inputs.EndsEarlier(1, 6000, 1000, "Over."))
+    desk.wait(5000)
+    assert "maximum duration" in desk.last(events.ErrorOccurred).message
