@@ -18,7 +18,9 @@ from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.runtime.redaction import Redactor
 
 PATIENCE_SECONDS = 1.0
-"""How long a visit waits for its check; a slower one enqueues the integration when it is done."""
+"""How long a visit waits for its check, so that one status tells of both; a slower check enqueues the integration when it is done."""
+CROWDED_PATIENCE_SECONDS = 0.1
+"""How long it waits where checks queue: workers that stood by a dead endpoint would be missing to all other integrations."""
 AFTER_BREAKING_SECONDS = 60.0
 """How long until a check is tried again that broke by an error of ours."""
 
@@ -68,13 +70,17 @@ class HealthChecks:
         """
         task = visit.memory.running_check
         if task is not None:
-            await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+            await asyncio.wait({task}, timeout=self._patience_seconds(visit))
             if not task.done():
                 task.add_done_callback(lambda done: None if done.cancelled() else self._enqueue(visit.key))
             elif not task.cancelled() and (error := task.exception()) is not None:
                 _log.error("The health check broke; status tells what is known without it.", exc_info=error, extra=_names(visit))
                 visit.memory.next_check_at = self._now() + timedelta(seconds=AFTER_BREAKING_SECONDS)
         return replace(visit.known, health=visit.memory.health, now=self._now())
+
+    def _patience_seconds(self, visit: Visit) -> float:
+        target = probe_target(visit.known)
+        return CROWDED_PATIENCE_SECONDS if target is not None and self._probes.is_crowded(target) else PATIENCE_SECONDS
 
     async def _check(self, visit: Visit, api_key: Secret, target: ProbeTarget) -> None:
         memory = visit.memory

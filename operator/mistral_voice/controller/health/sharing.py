@@ -4,8 +4,9 @@ import asyncio
 import hmac
 import secrets
 import ssl
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import astuple
 from datetime import UTC, datetime
 from types import TracebackType
@@ -54,6 +55,7 @@ class SharedProbes:
     ) -> None:
         self._max_concurrent = max_concurrent
         self._turns: dict[str, asyncio.Semaphore] = {}
+        self._queued: Counter[str] = Counter()
         self._max_connections = max_concurrent * 3
         self._max_results = max_results
         self._run = run
@@ -80,6 +82,10 @@ class SharedProbes:
         """Return a keyed hash of a key, by which a change of it is seen. It says nothing to anyone without this process's own key."""
         return hmac.digest(self._hash_key, key.reveal().encode(), "sha256").hex()
 
+    def is_crowded(self, target: ProbeTarget) -> bool:
+        """Tell whether checks wait for their turn at this endpoint: it is slow, or many are due."""
+        return self._queued[target.base_url] > 0
+
     async def result(self, key: Secret, target: ProbeTarget, *, not_older_than: datetime) -> ProbeResult:
         """Return a result that is not older than that: a remembered one, that of a check under way, or that of a new one."""
         mark = self._fingerprint(key, target)
@@ -95,7 +101,7 @@ class SharedProbes:
         return await asyncio.shield(task)
 
     async def _check(self, mark: bytes, key: Secret, target: ProbeTarget) -> ProbeResult:
-        async with self._turns.setdefault(target.base_url, asyncio.Semaphore(self._max_concurrent)):
+        async with self._turn(target.base_url):
             try:
                 client = self._client(target)
             except ssl.SSLError:
@@ -107,6 +113,19 @@ class SharedProbes:
         while len(self._results) > self._max_results:
             self._results.popitem(last=False)
         return result
+
+    @asynccontextmanager
+    async def _turn(self, endpoint: str) -> AsyncIterator[None]:
+        turns = self._turns.setdefault(endpoint, asyncio.Semaphore(self._max_concurrent))
+        self._queued[endpoint] += 1
+        try:
+            await turns.acquire()
+        finally:
+            self._queued[endpoint] -= 1
+        try:
+            yield
+        finally:
+            turns.release()
 
     def _client(self, target: ProbeTarget) -> httpx2.AsyncClient:
         # Endpoints are the administrator's short list. Each has its connections, as it has its turns.

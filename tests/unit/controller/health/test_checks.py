@@ -75,6 +75,20 @@ async def test_a_slow_check_enqueues_the_integration_when_it_is_done() -> None:
     assert memory.health.verdict is Verdict.HEALTHY
 
 
+async def test_no_visit_stands_by_an_endpoint_at_which_checks_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mistral_voice.controller.health.checks.PATIENCE_SECONDS", 3600.0)
+    answer, enqueued = asyncio.Event(), list[ObjectKey]()
+    async with checking(answer, enqueued) as checks:
+        visits = [visit_with(Memory(f"u{number}", generation=1), key=f"key-of-a-tenant-{number}") for number in range(3)]
+        for visit in visits:
+            checks.begin(visit)
+        await asyncio.sleep(0)
+        seen = await asyncio.gather(*(checks.awaited(visit) for visit in visits))
+        assert [known.health.verdict for known in seen] == [Verdict.UNKNOWN] * 3
+        answer.set()
+        await eventually(lambda: len(enqueued) == 3, "all to be enqueued")
+
+
 async def test_a_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     memory, results = Memory("u", generation=1), [ProbeCode.UNAUTHORIZED, ProbeCode.UNAUTHORIZED, ProbeCode.MODEL_NOT_FOUND]
 
