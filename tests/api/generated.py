@@ -67,7 +67,7 @@ def _integration(chance: Random) -> tuple[str, Any]:
         reference = "secretRef" if mode == "byok" else "planRef"
         spec |= {"mode": mode, reference: {"name": "mistral"}}
     for _ in range(chance.choice((0, 0, 1, 1, 2))):
-        spec = _changed(chance, spec)
+        spec = changed(chance, spec, SPEC_SCHEMA)
     return chance.choice(("generated",) * 30 + _NAMES), spec
 
 
@@ -97,8 +97,9 @@ def _few(chance: Random, names: Sequence[str], most: int) -> list[str]:
     return chance.sample(names, chance.randint(0, min(most, len(names))))
 
 
-def _changed(chance: Random, spec: Any) -> Any:
-    places = list(_places(spec, SPEC_SCHEMA, ()))
+def changed(chance: Random, spec: Any, schema: Schema) -> Any:
+    """Return a spec with one place of it at an edge of its schema, or beyond."""
+    places = list(_places(spec, schema, ()))
     path, schema = chance.choice(places)
     what = chance.choice(("edge", "edge", "odd", "odd", "absent", "unknown", "huge"))
     if what == "absent" and path:

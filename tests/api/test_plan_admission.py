@@ -90,7 +90,11 @@ def expression(operator: str, *values: str) -> dict[str, Any]:
         ({"models": {"chat": [" "]}}, "must be the name of a Mistral model"),
         ({"voices": ["default"]}, "must be the id of a voice: default stands for the operator's own, so name that voice's id"),
         (book(*PRICES, PRICES[0] | {"price": "9"}), "Duplicate value"),
-        (book(PRICES[0] | {"from": "tomorrow"}), "must be of type date"),
+        (book(PRICES[0] | {"from": "tomorrow"}), "spec.priceBook.prices[0].from in body should match"),
+        (book(PRICES[0] | {"from": "2026-11-31"}), "must be a day that the calendar has, such as 2026-11-01"),
+        (book(PRICES[0] | {"from": "2027-02-29"}), "must be a day that the calendar has"),
+        (book(PRICES[0] | {"from": "2100-02-29"}), "must be a day that the calendar has"),
+        (book(PRICES[0] | {"from": ["2026-11-01"]}), "must be of type string"),
         (book(PRICES[0] | {"unit": "minutes"}), 'Unsupported value: "minutes"'),
         (book(PRICES[0] | {"quantity": 0}), "should be greater than or equal to 1"),
         (book(*PRICES, currency="euro"), "spec.priceBook.currency"),
@@ -129,7 +133,7 @@ def test_what_use_is_counted_in_cannot_be_changed(apply: Apply, change: dict[str
 def test_limits_prices_and_consent_can_be_changed(apply: Apply) -> None:
     assert apply(names.PLAN_KIND, plan_spec())[0]
     everywhere = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "Exists"}]}
-    dearer = book(*PRICES, PRICES[0] | {"from": "2027-01-01", "price": "0.5"})
+    dearer = book(*PRICES, PRICES[0] | {"from": "2028-02-29", "price": "0.5"}, PRICES[0] | {"from": "2400-02-29"})
     accepted, text = apply(names.PLAN_KIND, plan_spec(namespaceSelector=everywhere, limits={"concurrentSessions": 0}, **dearer))
     assert accepted, text
 

@@ -47,6 +47,7 @@ def integration_crd() -> dict[str, Any]:
             _condition_column("Ready", "Ready", "status", "Whether clients get a healthy endpoint."),
             _condition_column("Reason", "Ready", "reason", "Why it is ready or not."),
             _column("Connection", ".status.connection.status", "State of the connection to Mistral."),
+            _column("Plan", ".spec.planRef.name", "With mode managed: the plan that is claimed.", priority=1),
             _column("Endpoint", ".status.gateway.endpoints[0].url", "Address of the Realtime protocol.", priority=1),
             _condition_column("Message", "Ready", "message", "Why, in a sentence.", priority=1),
         ),

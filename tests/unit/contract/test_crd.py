@@ -94,9 +94,7 @@ def test_every_text_list_and_map_is_bounded(crd: dict[str, Any]) -> None:
     def bounded(path: str, node: dict[str, Any]) -> bool:
         match node.get("type"):
             case "string":
-                return (
-                    path in (".apiVersion", ".kind") or "maxLength" in node or "enum" in node or node.get("format") in ("date-time", "date")
-                )
+                return path in (".apiVersion", ".kind") or "maxLength" in node or "enum" in node or node.get("format") == "date-time"
             case "array":
                 return "maxItems" in node
         return "maxProperties" in node or "additionalProperties" not in node

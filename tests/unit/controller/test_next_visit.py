@@ -16,7 +16,7 @@ from mistral_voice.controller.next_visit import (
     SHORTEST_WAIT_SECONDS,
     next_visit,
 )
-from tests.unit.controller.given import MISSING, NOW, RUNNING, known
+from tests.unit.controller.given import MISSING, NOW, RUNNING, claiming, known, platform
 
 INTERVAL = timedelta(seconds=300)
 
@@ -38,6 +38,17 @@ def test_a_reference_that_leads_nowhere_is_tried_again_after_its_own_delay() -> 
 def test_what_can_not_be_checked_is_not_visited_for_a_check() -> None:
     overdue = replace(checked(known()), target=None, next_check_at=NOW - INTERVAL)
     assert next_visit(known(spec={"endpoint": "gone"}), overdue, NOW) is None
+
+
+def test_a_managed_one_is_visited_in_the_rhythm_of_checks_though_there_is_none() -> None:
+    moments = {next_visit(state, Memory(state.uid, generation=1), NOW) for state in (claiming(uid=f"u{number}") for number in range(50))}
+    assert len(moments) > 40, "they are spread"
+    assert all(moment is not None and 240 <= moment <= 360 for moment in moments)
+
+
+def test_a_managed_one_without_a_plan_waits_for_the_plan() -> None:
+    state = claiming(platform(plan=None, pool=None))
+    assert next_visit(state, Memory(state.uid, generation=1), NOW) is None
 
 
 async def test_a_check_under_way_enqueues_by_itself() -> None:

@@ -31,6 +31,9 @@ def test_an_image_is_enough_and_the_rest_has_defaults(tmp_path: Path) -> None:
         ("image: x\nendpoints: [{name: a, url: 'https://one', caBundle: 'ä -----BEGIN CERTIFICATE-----'}]", "in ASCII characters only"),
         ("image: x\nnetworkPolicy: {blockedCidrs: [10.0.0.1/8]}", "networkPolicy.blockedCidrs.0"),
         ("image: x\nleaderElection: {leaseDurationSeconds: 5}", "leaderElection: Value error, A lease of 5 s"),
+        ("image: x\nmanagedMode: {broker: {url: 'http://b', namespace: n, podLabels: {a: b}}}", "the broker's url is https://HOST[:PORT]"),
+        ("image: x\nmanagedMode: {broker: {url: 'https://b', namespace: n, podLabels: {}}}", "managedMode.broker.podLabels"),
+        ("image: x\nmanagedMode: {}", "managedMode.broker: Field required"),
         ("image: x\nworkers: 0", "workers: Input should be greater than or equal to 1"),
     ],
 )

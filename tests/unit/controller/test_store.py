@@ -26,6 +26,36 @@ def test_a_new_and_a_changed_integration_deserve_a_visit() -> None:
     assert store.put(integration(version="3", generation=2, status={"issues": []}))
 
 
+def managed(name: str, plan: Any, namespace: str = "team") -> dict[str, Any]:
+    body = integration(f"uid of {namespace}/{name}", spec={"mode": "managed", "planRef": plan})
+    return {**body, "metadata": {**body["metadata"], "name": name, "namespace": namespace}}
+
+
+def test_who_claims_a_plan_is_known_and_who_is_managed_in_a_namespace() -> None:
+    store = IntegrationStore()
+    for body in (
+        integration(),
+        managed("one", {"name": "gold"}),
+        managed("two", {"name": "silver"}),
+        managed("one", {"name": "gold"}, "other"),
+    ):
+        store.put(body)
+    assert store.claiming("gold") == (ObjectKey("team", "one"), ObjectKey("other", "one"))
+    assert store.claiming("bronze") == ()
+    assert store.managed_in("team") == (ObjectKey("team", "one"), ObjectKey("team", "two"))
+    assert len(store.managed_in(None)) == 3
+    store.remove(ObjectKey("team", "one"))
+    assert store.claiming("gold") == (ObjectKey("other", "one"),)
+
+
+def test_a_claim_that_can_not_be_read_claims_nothing() -> None:
+    store = IntegrationStore()
+    odd_references: list[Any] = [None, [], "gold", {}, {"name": None}, {"name": 3}]
+    for number, odd in enumerate(odd_references):
+        store.put(managed(f"m{number}", odd))
+    assert store.managed_in(None) == ()
+
+
 def test_a_mere_new_version_deserves_none() -> None:
     store = IntegrationStore()
     store.put(integration())

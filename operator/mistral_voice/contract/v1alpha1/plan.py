@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -143,16 +143,39 @@ class PoolReference(ResourceModel):
     """Name of the pool."""
 
 
+_DATE: Final = "^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+_NO_SUCH_DAY: Final = "must be a day that the calendar has, such as 2026-11-01"
+
+
 def _calendar_date(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII) is None:
-        raise PydanticCustomError("date", "Input should be a date such as 2026-11-01")
-    return value
+    if isinstance(value, date):
+        return value
+    if isinstance(value, str) and re.fullmatch(_DATE, value, re.ASCII) is not None and not value.endswith("\n"):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            """It is the 31st of a shorter month."""
+    raise PydanticCustomError("date", "{sentence}", {"sentence": _NO_SUCH_DAY})
+
+
+_length_of_month: Final[JsonDict] = {
+    "rule": "int(self.substring(8, 10)) <= (self.substring(5, 7) in ['04', '06', '09', '11'] ? 30 : self.substring(5, 7) != '02' ? 31 : "
+    "int(self.substring(0, 4)) % 4 == 0 && (int(self.substring(0, 4)) % 100 != 0 || int(self.substring(0, 4)) % 400 == 0) ? 29 : 28)",
+    "message": _NO_SUCH_DAY,
+}
+Day = Annotated[
+    date,
+    BeforeValidator(_calendar_date),
+    # Not `format: date`, for which the API server takes lists as well.
+    WithJsonSchema({"type": "string", "maxLength": 10, "pattern": _DATE, "x-kubernetes-validations": [_length_of_month]}),
+]
+"""A day as year, month and day."""
 
 
 class Price(ResourceModel):
     """What a model costs from a day on, until an entry of a later day takes its place."""
 
-    from_: Annotated[date, BeforeValidator(_calendar_date), Field(alias="from")]
+    from_: Annotated[Day, Field(alias="from")]
     """First day of the price, from midnight UTC, such as "2026-11-01"."""
     model: ModelName
     """The model, as the plan's models name it."""

@@ -55,6 +55,8 @@ def read_authorities(path: Path) -> str:
         raise SettingsError(f"managedMode.broker.caBundleFile: {path} has characters outside ASCII.") from error
     if len(text) > _LARGEST_BYTES:
         raise SettingsError(f"managedMode.broker.caBundleFile: {path} is larger than {_LARGEST_BYTES} bytes.")
+    if not text.strip():
+        raise SettingsError(f"managedMode.broker.caBundleFile: {path} holds no certificates: it is empty.")
     try:
         return certificates(text)
     except ValueError as error:

@@ -1,7 +1,8 @@
 """Plans, pools and namespaces by name, kept current by watches. Whoever is concerned by a change is told by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification, parse_plan
@@ -9,7 +10,7 @@ from mistral_voice.controller.managed.facts import PlanFacts, Platform, PoolFact
 from mistral_voice.controller.managed.reader import PLAN, POOL, ObservedResource, PlatformReader
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.observed import Observed
-from mistral_voice.kube.resources import NAMESPACE
+from mistral_voice.kube.resources import NAMESPACE, Resource
 from mistral_voice.kube.watch import Watch, Watches
 
 _NAME_LABEL: Final = "kubernetes.io/metadata.name"
@@ -45,12 +46,12 @@ class Shelves:
     def watches(self, client: Client) -> Watches:
         """Return the watches that keep the shelves current."""
         reader = PlatformReader()
-        takers: Mapping[Any, Callable[[ObservedResource, bool], None]] = {
-            PLAN: self._take_plan,
-            POOL: self._take_pool,
-            NAMESPACE: self._take_namespace,
-        }
-        return Watches(Watch(client, kind, reader, _as_observer(take), label_selector="") for kind, take in takers.items())
+        return Watches(Watch(client, kind, reader, partial(self.take, kind), label_selector="") for kind in (PLAN, POOL, NAMESPACE))
+
+    def take(self, kind: Resource, observed: Observed, deleted: bool) -> None:
+        """Take in what a watch says of an object of a kind: what it is now, or that it is gone."""
+        if isinstance(observed, ObservedResource):
+            {PLAN: self._take_plan, POOL: self._take_pool, NAMESPACE: self._take_namespace}[kind](observed, deleted)
 
     def plan(self, name: str) -> ShelvedPlan | None:
         """Return a plan, or None if there is none of this name."""
@@ -115,14 +116,6 @@ class Shelves:
         self._labels[observed.name] = (observed.uid, observed.labels)
         if labels != observed.labels:
             self._concerned.namespace_changed(observed.name)
-
-
-def _as_observer(take: Callable[[ObservedResource, bool], None]) -> Callable[[Observed, bool], None]:
-    def taken(observed: Observed, deleted: bool) -> None:
-        if isinstance(observed, ObservedResource):
-            take(observed, deleted)
-
-    return taken
 
 
 def _plan_facts(observed: ObservedResource) -> PlanFacts:

@@ -21,7 +21,10 @@ _PLAN_WORKERS = 2
 
 @dataclass(frozen=True)
 class _Concerned:
-    """Finds who is concerned by a change of the platform's. One change may concern thousands: they wait behind what just happened."""
+    """Finds who is concerned by a change of the platform's. One change may concern thousands: they wait behind what just happened.
+
+    Before this replica leads nobody is looked for: then it visits all.
+    """
 
     calls: Calls
     queue: WorkQueue[str]
@@ -29,13 +32,15 @@ class _Concerned:
     def plan_changed(self, name: str) -> None:
         if self.calls.leading.is_set():
             self.queue.add(name)
-        self._call(self.calls.store.claiming(name))
+            self._call(self.calls.store.claiming(name))
 
     def namespace_changed(self, name: str) -> None:
-        self._call(self.calls.store.managed_in(name))
+        if self.calls.leading.is_set():
+            self._call(self.calls.store.managed_in(name))
 
     def authority_changed(self) -> None:
-        self._call(self.calls.store.managed_in(None))
+        if self.calls.leading.is_set():
+            self._call(self.calls.store.managed_in(None))
 
     def _call(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:

@@ -123,8 +123,25 @@ def test_two_prices_for_the_same_day_model_and_unit_are_refused() -> None:
     assert "two entries" in sentence
 
 
-@pytest.mark.parametrize("day", ["2026-11-31", "2026-11-1", "20261101", "2026-11-01T00:00:00Z", "tomorrow", ""])
-def test_what_is_no_day_is_refused(day: str) -> None:
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2026-11-31",
+        "2027-02-29",
+        "2026-11-1",
+        "2026-13-01",
+        "20261101",
+        "0000-01-01",
+        "2026-11-01T00:00:00Z",
+        "2026-11-01\n",
+        "",
+        0,
+        -0.0,
+        [],
+        None,
+    ],
+)
+def test_what_is_no_day_is_refused(day: object) -> None:
     [(path, _)] = faults(priceBook=book(PRICES[0] | {"from": day}, *PRICES[1:]))
     assert path == "spec.priceBook.prices.0.from"
 
