@@ -13,6 +13,7 @@ from mistral_voice.gateway.vad.gate import FULL_SCALE, EnergyGate
 from mistral_voice.gateway.vad.resampling import Decimator
 from mistral_voice.gateway.vad.silero import Floats
 
+_INT16, _FLOAT32 = np.dtype("<i2"), np.dtype(np.float32)
 _SCALE = np.float32(1 / FULL_SCALE)
 
 
@@ -22,22 +23,21 @@ class Framer:
     def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
         self._format = audio_format
         self._frame_bytes = FRAME_MS * audio_format.bytes_per_ms
-        self._audio = bytearray()
+        self._rest = b""
         self._gate = EnergyGate()
         self._decimator = Decimator() if audio_format is AudioFormat.PCM else None
 
     def frames(self, audio: bytes) -> list[Floats | None]:
         """Return the frames that are whole by now, within ±1; None for one that is silent."""
-        self._audio += audio
+        audio = self._rest + audio
         length = self._frame_bytes
-        whole = len(self._audio) - len(self._audio) % length
-        ready = bytes(self._audio[:whole])
-        del self._audio[:whole]
-        return [self._frame(ready[start : start + length]) for start in range(0, whole, length)]
+        whole = len(audio) - len(audio) % length
+        self._rest = audio[whole:]
+        return [self._frame(audio[start : start + length]) for start in range(0, whole, length)]
 
     def _frame(self, audio: bytes) -> Floats | None:
-        integers = np.frombuffer(audio, dtype="<i2") if self._decimator else g711.decoded(audio, self._format)
-        samples: Floats = integers.astype(np.float32)
+        integers = np.frombuffer(audio, _INT16) if self._decimator else g711.decoded(audio, self._format)
+        samples: Floats = integers.astype(_FLOAT32)
         if not self._gate.opens(float(samples.dot(samples)) / len(samples)):
             return None
         samples *= _SCALE

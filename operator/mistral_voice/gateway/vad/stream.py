@@ -135,7 +135,7 @@ class VadStream:
         return bool(self._frames) and not self._closed
 
     def _cut_frames(self) -> None:
-        if not self._audio:
+        if self._uncut_bytes < self._frame_bytes:
             return
         if self._framer is None:
             from mistral_voice.gateway.vad.framing import Framer
