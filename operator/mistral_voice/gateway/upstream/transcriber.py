@@ -31,10 +31,12 @@ from mistral_voice.mistral.stream.transcription import (
 )
 from mistral_voice.mistral.stream.turn_events import TurnSign
 
-PIECE_MS = 50
-"""Audio goes upstream in pieces of at least 50 ms."""
+PIECE_MS = 100
+"""Audio goes upstream in pieces of at least so much: each costs a message, its encryption, a system call. A turn's end waits for none."""
+WATCHED_PIECE_MS = 50
+"""Where Mistral tells turns, it hears sooner that the caller has paused."""
 LARGEST_PIECE_MS = 1000
-"""… and of at most a second, where much has come at once."""
+"""A piece holds at most a second, where much has come at once."""
 KEPT_MS = 60_000
 """A turn longer than a minute is not kept for sending again."""
 MOST_SOCKETS = 4
@@ -89,11 +91,12 @@ class Transcriber:
 
 
 class TurnAudio:
-    """A turn's audio on its way to a socket, and kept for another one."""
+    """A turn's audio on its way to a socket, in pieces of at least `piece_ms`, and kept for another one."""
 
-    def __init__(self, audio_format: AudioFormat = AudioFormat.PCM) -> None:
+    def __init__(self, audio_format: AudioFormat = AudioFormat.PCM, piece_ms: int = PIECE_MS) -> None:
         self.audio_format = audio_format
         self._bytes_per_ms = audio_format.bytes_per_ms
+        self._piece_bytes = piece_ms * audio_format.bytes_per_ms
         self._chunks: deque[bytes] = deque()
         self._next = 0
         self._unsent = 0
@@ -122,7 +125,8 @@ class TurnAudio:
         self._chunks.append(audio)
         self._unsent += len(audio)
         self._kept += len(audio)
-        self._changed.set()
+        if self._unsent >= self._piece_bytes:
+            self._changed.set()
 
     def end(self) -> None:
         """No more comes."""
@@ -136,7 +140,7 @@ class TurnAudio:
 
     async def take(self) -> bytes:
         """Wait for a piece of audio and return it; empty when the turn is complete and all has been taken."""
-        while self._unsent < PIECE_MS * self._bytes_per_ms and not self._ended:
+        while self._unsent < self._piece_bytes and not self._ended:
             self._changed.clear()
             await self._changed.wait()
         piece = bytearray()
@@ -176,7 +180,7 @@ class _Turn:
     def __init__(
         self, item_id: str, audio_format: AudioFormat, language: str | None, end_timeout_ms: int | None, mistral: _Mistral
     ) -> None:
-        self.audio = TurnAudio(audio_format)
+        self.audio = TurnAudio(audio_format, PIECE_MS if end_timeout_ms is None else WATCHED_PIECE_MS)
         self.task: asyncio.Task[None] | None = None
         self.stalled = asyncio.Event()
         self._item_id = item_id
