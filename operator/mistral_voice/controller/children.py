@@ -9,12 +9,12 @@ from mistral_voice.controller.build.token_secret import TOKEN_KEY, rotation, tok
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.input import Input, Refusal, TakenName, TokenState
 from mistral_voice.controller.observed import deployment_state
-from mistral_voice.controller.secret_reader import new_token, owned_by, secret_value
+from mistral_voice.controller.secret_reader import new_token, secret_value
 from mistral_voice.kube.apply import Action, Applier, Outcome
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from mistral_voice.kube.observed import Observed, ObservedWorkload
-from mistral_voice.kube.ownership import Owner
+from mistral_voice.kube.ownership import Owner, owner_uid_of
 from mistral_voice.kube.resources import DEPLOYMENT, SECRET, Resource
 
 _DONE = frozenset({Action.CREATED, Action.APPLIED, Action.UNCHANGED})
@@ -129,7 +129,7 @@ class Children:
             metadata = (await self._client.get(SECRET, visit.key.namespace, name, metadata_only=True))["metadata"]
         except NotFound:
             return
-        if owned_by(metadata, visit.known.uid):
+        if owner_uid_of(metadata, names.INTEGRATION_UID_LABEL) == visit.known.uid:
             await self._client.delete(SECRET, visit.key.namespace, name, uid=metadata["uid"], resource_version=metadata["resourceVersion"])
 
 

@@ -14,7 +14,8 @@ from mistral_voice.controller.reasons import ConditionType, Reason
 from mistral_voice.kube.objects import KubeObject
 
 DEFAULT_KEY = "apiKey"
-_TRIMMED_ISSUE = "CredentialTrimmed"
+TRIMMED = "CredentialTrimmed"
+"""The issue that tells of white space which was taken off; a restart knows by it that there was some."""
 _KUBERNETES_TYPES = "kubernetes.io/"
 _WRITE_AGAIN = "Write the key into the Secret again, exactly as Mistral's console shows it."
 
@@ -66,7 +67,7 @@ def restored_credential(previous: PreviousStatus, spec: IntegrationSpecification
         return None
     if previous.credential.get("source") != source(spec.secret_ref):
         return None
-    return ResolvedCredential(trimmed=any(issue.get("code") == _TRIMMED_ISSUE for issue in previous.issues))
+    return ResolvedCredential(trimmed=any(issue.get("code") == TRIMMED for issue in previous.issues))
 
 
 def resolved_once(known: Input) -> bool:

@@ -14,6 +14,7 @@ from mistral_voice.controller.previous import parse_time
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError, Forbidden, NotFound, TooManyRequests, Unauthorized
 from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.ownership import owner_uid_of
 from mistral_voice.kube.resources import SECRET
 
 _TOKEN_BYTES = 32
@@ -57,7 +58,7 @@ def token_state(secret: KubeObject, owner_uid: str) -> TokenState:
     data = secret.get("data") or {}
     annotations = metadata.get("annotations") or {}
     return TokenState(
-        ours=owned_by(metadata, owner_uid),
+        ours=owner_uid_of(metadata, names.INTEGRATION_UID_LABEL) == owner_uid,
         has_token=bool(secret_value(data, TOKEN_KEY).strip()),
         has_previous_token=bool(secret_value(data, PREVIOUS_TOKEN_KEY).strip()),
         rotation_mark=annotations.get(names.ROTATE_TOKEN_ANNOTATION),
@@ -76,9 +77,3 @@ def secret_value(data: Mapping[str, str], key: str) -> bytes:
 def new_token() -> Secret:
     """Return a new random client token of 256 bits, in URL-safe characters."""
     return Secret(secrets.token_urlsafe(_TOKEN_BYTES))
-
-
-def owned_by(metadata: KubeObject, owner_uid: str) -> bool:
-    """Tell whether an object is an integration's: by its controller reference or, where it has none, by our label."""
-    controller = next((owner.get("uid") for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
-    return bool((controller or (metadata.get("labels") or {}).get(names.INTEGRATION_UID_LABEL)) == owner_uid)

@@ -23,6 +23,12 @@ class Owner:
         return {**reference, "controller": True, "blockOwnerDeletion": True}
 
 
+def owner_uid_of(metadata: KubeObject, owner_uid_label: str) -> str:
+    """Return the UID of the object that another belongs to, as `Observed.owner_uid` has it, from its metadata; empty if there is none."""
+    controller = _controller(metadata) or {}
+    return str(controller.get("uid") or (metadata.get("labels") or {}).get(owner_uid_label) or "")
+
+
 def is_owned(observed: Observed, owner: Owner) -> bool:
     """Return whether an object is the owner's: by its controller reference, or by our label where it has no controller at all."""
     return observed.owner_uid == owner.uid and observed.namespace == owner.namespace
@@ -74,7 +80,7 @@ def missing_parts(desired: KubeObject, present: KubeObject) -> KubeObject:
         differing = {name: value for name, value in desired["metadata"].get(part, {}).items() if there.get(name) != value}
         if differing:
             metadata[part] = differing
-    references = present_metadata.get("ownerReferences", [])
+    references = present_metadata.get("ownerReferences") or ()
     wanted = desired["metadata"].get("ownerReferences", [])
     if any(reference not in references for reference in wanted):
         uids = {reference["uid"] for reference in wanted}
@@ -90,4 +96,4 @@ def missing_parts(desired: KubeObject, present: KubeObject) -> KubeObject:
 
 
 def _controller(metadata: KubeObject) -> KubeObject | None:
-    return next((reference for reference in metadata.get("ownerReferences", []) if reference.get("controller")), None)
+    return next((reference for reference in metadata.get("ownerReferences") or () if reference.get("controller")), None)

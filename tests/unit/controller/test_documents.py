@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mistral_voice.contract.vocabulary import ValidationCode
 from mistral_voice.controller import check
-from mistral_voice.controller.check.credential import TRIMMED
+from mistral_voice.controller.credential import TRIMMED
 from mistral_voice.controller.health.result import WarningCode
 from mistral_voice.controller.reasons import ConditionType, Reason
 from tests.unit.controller.documented import DOCUMENT, documented_reasons

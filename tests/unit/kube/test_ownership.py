@@ -2,7 +2,7 @@ import msgspec
 
 from mistral_voice.kube.objects import ObjectKey
 from mistral_voice.kube.observed import Observed
-from mistral_voice.kube.ownership import Owner, goes_by_itself, is_left_behind, is_owned, missing_parts, name_taken
+from mistral_voice.kube.ownership import Owner, goes_by_itself, is_left_behind, is_owned, missing_parts, name_taken, owner_uid_of
 from mistral_voice.kube.resources import CONFIG_MAP
 
 OWNER = Owner("example.com/v1", "Thing", "n", "owner", "u-1")
@@ -18,6 +18,14 @@ def test_the_controller_decides_and_our_label_only_where_there_is_none() -> None
     assert not is_owned(_observed("u-2", "u-1"), OWNER)
     assert not is_owned(_observed("", ""), OWNER)
     assert not is_owned(msgspec.structs.replace(_observed("", "u-1"), namespace="copy"), OWNER)
+
+
+def test_metadata_say_the_same_of_an_owner_as_a_record() -> None:
+    label = "example.com/owner-uid"
+    controlled = {"ownerReferences": [{"uid": "u-9"}, OWNER.reference()], "labels": {label: "u-2"}}
+    assert owner_uid_of(controlled, label) == "u-1"
+    assert owner_uid_of({"ownerReferences": None, "labels": {label: "u-2"}}, label) == "u-2"
+    assert owner_uid_of({}, label) == ""
 
 
 def test_what_a_former_namesake_left_without_a_controller_may_be_taken_over() -> None:

@@ -1,10 +1,9 @@
 """The tenant's key: whether the reference leads to one, and how clean it is."""
 
 from mistral_voice.controller.check.finding import Finding, error, warning
+from mistral_voice.controller.credential import TRIMMED
 from mistral_voice.controller.input import Input, ResolvedCredential, UnresolvedCredential
 from mistral_voice.controller.reasons import ConditionType
-
-TRIMMED = "CredentialTrimmed"
 
 
 def credential_resolves(known: Input) -> Finding | None:

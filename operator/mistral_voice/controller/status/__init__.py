@@ -6,6 +6,7 @@ from typing import Any
 
 from mistral_voice.controller.build.common import selector_text
 from mistral_voice.controller.build.token_secret import OVERLAP
+from mistral_voice.controller.check import valid
 from mistral_voice.controller.check.finding import Finding
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.status.conditions import SECRET_GRACE, conditions, unresolved_since
@@ -24,9 +25,8 @@ def derive(known: Input, findings: Sequence[Finding]) -> dict[str, Any]:
         "issues": issues(findings),
     }
     if not known.managed or known.platform is not None:
-        valid = not any(finding.invalidates for finding in findings)
         status["credential"] = credential(known)
-        status["gateway"] = gateway(known, config_valid=valid)
+        status["gateway"] = gateway(known, config_valid=valid(findings))
         status["selector"] = selector_text(known.name)
     if known.managed and isinstance(usage := known.previous.raw.get("usage"), Mapping):
         status["usage"] = usage  # Another writes it: what it says is carried over.
