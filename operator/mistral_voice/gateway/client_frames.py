@@ -24,21 +24,24 @@ MOST_AT_ONCE = 16
 
 
 class FrameTrack:
-    """Knows where frames begin in data that is cut anywhere, and how many messages have begun to end (their last frame has begun)."""
+    """Knows where frames begin in data that is cut anywhere, and how many messages have begun to end (their last frame has begun).
+
+    `is_between_messages`: the next byte begins a message, or a control frame.
+    """
 
     def __init__(self) -> None:
         self._header = b""
         self._left = 0
         self._in_message = False
         self.messages = 0
-
-    @property
-    def is_between_messages(self) -> bool:
-        """Whether the next byte begins a message, or a control frame."""
-        return not (self._left or self._header or self._in_message)
+        self.is_between_messages = True
 
     def follow(self, data: bytes) -> None:
         """Take the next data."""
+        self._advance(data)
+        self.is_between_messages = not (self._left or self._header or self._in_message)
+
+    def _advance(self, data: bytes) -> None:
         at, size = 0, len(data)
         while True:
             step = min(self._left, size - at)
@@ -65,10 +68,9 @@ class FrameTrack:
 
 
 class ClientFrames(asyncio.Protocol):
-    """Stands between a client's transport and the protocol that it had. `offer` may take a text message at once; it returns whether it did.
+    """Stands between a client's transport and the protocol that it had, and offers whole text messages to whoever may take them at once.
 
-    `heard` is called when it took one. It is never offered a message while `pending` says that messages before it are still to be done,
-    given the number of those that went the usual way.
+    `messages_done` is for the reader to count: of those that went the usual way. While some of them are to be done yet, none is offered.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -76,21 +78,19 @@ class ClientFrames(asyncio.Protocol):
         if not isinstance(protocol, asyncio.Protocol):
             raise TypeError("A client's transport has a protocol that takes bytes.")
         self._usual = protocol
-        self._transport = transport
         self._track = FrameTrack()
         self._offer: Callable[[bytearray], bool] | None = None
-        self._done: Callable[[], int] = int
+        self.messages_done = 0
         transport.set_protocol(self)
 
-    def offer_to(self, offer: Callable[[bytearray], bool] | None, done: Callable[[], int] = int) -> None:
-        """Offer messages from now on, when as many are `done` as went the usual way; to nobody, if it is None."""
+    def offer_to(self, offer: Callable[[bytearray], bool] | None) -> None:
+        """Offer messages to `offer` from now on, which returns whether it took them; None: to nobody."""
         self._offer = offer
-        self._done = done
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
         track, offer = self._track, self._offer
-        if offer is not None and track.is_between_messages and track.messages == self._done():
+        if offer is not None and track.is_between_messages and track.messages == self.messages_done:
             data = data[_taken(data, offer) :]
             if not data:
                 return

@@ -44,10 +44,12 @@ class Bucket:
 
     def take_if_there(self, amount: float, now_ms: float) -> bool:
         """Take an amount only if it is there; returns whether it was."""
-        if self.take(amount, now_ms) == 0.0:
-            return True
-        self._level += amount
-        return False
+        level = self._level + (now_ms - self._at_ms) * self._per_ms
+        level = min(level, self._capacity)
+        self._at_ms = now_ms
+        is_there = level >= amount
+        self._level = level - amount if is_there else level
+        return is_there
 
     def give_back(self, amount: float) -> None:
         """What was taken just now was not used."""

@@ -36,7 +36,7 @@ class ClientReader:
         meter: ClientMeter,
         hearing: Hearing,
         take: Callable[[inputs.Input], None],
-        take_audio: Callable[[bytes], None],
+        take_audio: Callable[[bytes, float], None],
         complain: Callable[[BadEventError], None],
         answers: Outbound,
         metrics: GatewayMetrics,
@@ -56,13 +56,12 @@ class ClientReader:
         self._most_bytes = most_bytes
         self._in_a_row = 0
         self._bytes_in_a_row = 0
-        self._messages_done = 0
-        self._unlooked_bytes = 0
+        self._unlooked_bytes = 0  # since it was last looked whether there is room
         self._excused = self.last_heard = self._loop.time()
 
     async def run(self) -> None:
         """Read until the client closes the connection, or breaks it."""
-        self._socket.frames.offer_to(self._take_at_once, lambda: self._messages_done)
+        self._socket.frames.offer_to(self._take_at_once)
         try:
             async for message in self._socket:
                 self.last_heard = self._loop.time()
@@ -74,7 +73,7 @@ class ClientReader:
                     self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
                 elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
                     self._metrics.limit_hit("message_size")
-                self._messages_done += 1
+                self._socket.frames.messages_done += 1
         finally:
             self._socket.frames.offer_to(None)
 
@@ -85,7 +84,12 @@ class ClientReader:
             return False
         bytes_per_ms = self._hearing.audio_format.bytes_per_ms
         size, now_ms = len(audio), self._now_ms()
-        if size > SLICE_MS * bytes_per_ms or not self._has_room_for(size) or not self._meter.allows_audio(size / bytes_per_ms, now_ms):
+        self._unlooked_bytes += size
+        if self._unlooked_bytes >= SLICE_MS * bytes_per_ms:
+            self._unlooked_bytes = 0
+            if size > SLICE_MS * bytes_per_ms or not self._hearing.has_room:
+                return False
+        if not self._meter.allows_audio(size / bytes_per_ms, now_ms):
             return False
         self._metrics.client_bytes.received += len(text)
         now = self._loop.time()
@@ -93,16 +97,8 @@ class ClientReader:
         if now - self._excused >= EXCUSED_SECONDS:
             self._excused = now
             self._socket.excuse()
-        self._take_audio(audio)
+        self._take_audio(audio, now_ms)
         return True
-
-    def _has_room_for(self, size: int) -> bool:
-        """Whether the session can take so much audio; looked at for each slice's worth."""
-        self._unlooked_bytes += size
-        if self._unlooked_bytes < SLICE_MS * self._hearing.audio_format.bytes_per_ms:
-            return True
-        self._unlooked_bytes = 0
-        return self._hearing.has_room
 
     async def _message(self, text: bytes) -> None:
         await self._may_be_read()
@@ -159,7 +155,7 @@ class ClientReader:
             await asyncio.sleep(0)
 
     async def _slice(self, audio: bytes) -> None:
-        self._take_audio(audio)
+        self._take_audio(audio, self._now_ms())
         wait_ms = self._meter.audio(len(audio) / self._hearing.audio_format.bytes_per_ms, self._now_ms())
         if wait_ms:
             self._metrics.limit_hit("audio_rate")

@@ -155,14 +155,14 @@ class Connection:
         finally:
             self._handling = False
 
-    def take_audio(self, audio: bytes) -> None:
+    def take_audio(self, audio: bytes, now_ms: float) -> None:
         """As `take`, for audio: fifty times a second."""
         if self._handling or self._end is not None:
             self.take(AppendAudio(audio))
             return
         self._handling = True
         try:
-            heard = self._session.hear(audio, self._now_ms())
+            heard = self._session.hear(audio, now_ms)
             if heard is None:
                 self._inbox.append(AppendAudio(audio))
             elif heard:

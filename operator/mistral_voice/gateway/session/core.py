@@ -91,10 +91,10 @@ class Session:
 
         As a rule, there isn't: fifty times a second each caller sends audio.
         """
-        if self._ended or now_ms >= self._deadline_ms or not self._turns.only_listens:
+        if self._ended or now_ms >= self._deadline_ms:
             return None
         self._context.now_ms = now_ms
-        return self._turns.take(audio, accepting=self._ending is None)
+        return self._turns.hear(audio, accepting=self._ending is None)
 
     @property
     def deadline_ms(self) -> float:

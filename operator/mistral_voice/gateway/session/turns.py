@@ -122,23 +122,21 @@ class Turns:
         speaking = self.is_speaking and not (self._semantic is not None and self._semantic.is_quiet)
         self._context.outbox.put(Detect(voice_activity(settings), self._epoch, position_ms, self._audio.audio_format, speaking))
 
-    @property
-    def only_listens(self) -> bool:
-        """Whether audio would open no turn: one is open, or detection opens it."""
-        return self._audio.turn is not None or self._context.config.turn_detection is not None
-
-    def take(self, audio: bytes, *, accepting: bool) -> bytes:
-        """Take the client's audio; return what of it there is to hear. `accepting` False: only an open turn takes it."""
+    def hear(self, audio: bytes, *, accepting: bool) -> bytes | None:
+        """Take the client's audio as `append` does, and return what of it there is to hear; None, and nothing taken, if it opens a turn."""
+        is_open = self._audio.turn is not None
+        if not is_open and self._context.config.turn_detection is None:
+            return None
         whole = self._audio.write(audio)
-        return whole if accepting or self._audio.turn is not None else b""
+        return whole if accepting or is_open else b""
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
-        """The client sends audio. Without detection it opens a turn."""
+        """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""
         position_ms = self._audio.position_ms
-        audio = self.take(event.audio, accepting=accepting)
-        if not audio:
+        audio = self._audio.write(event.audio)
+        if not audio or not (accepting or self.is_open):
             return
-        if not self.only_listens:
+        if self._context.config.turn_detection is None and not self.is_open:
             self._open(position_ms)
         self._context.outbox.put(Hear(audio))
 
