@@ -71,6 +71,10 @@ class Platform:
         assert found is not None
         return found
 
+    async def version(self, kind: Resource) -> str:
+        found: str = (await self._client.get(kind, None, self.name))["metadata"]["resourceVersion"]
+        return found
+
     async def delete(self, kind: Resource) -> None:
         await self._client.delete(kind, None, self.name)
 
@@ -252,3 +256,14 @@ async def test_renewed_authorities_of_the_broker_reach_the_gateways(running: Ope
         return bool((await world.client.get(CONFIG_MAP, world.namespace, "support-voice"))["data"]["ca.crt"] == another)
 
     await eventually(renewed, "the new authorities in the ConfigMap", timeout_seconds=60)
+
+
+async def test_a_restart_writes_nothing(world: Operating, served: Platform) -> None:
+    # The last test of the module: it ends the operator that the others share.
+    await served.plan_is("True", "Ready")
+    before = (await world.versions("support"), await served.version(PLAN))
+    async with world.operator_restarted():
+        await eventually(world.visits, "a visit after the restart")
+        await world.apply("second", **served.claim())
+        await eventually(world.exists(DEPLOYMENT, "second-voice"), "the restarted operator to have come to the next")
+        assert (await world.versions("support"), await served.version(PLAN)) == before

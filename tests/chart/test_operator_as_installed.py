@@ -12,6 +12,7 @@ import trustme
 import yaml
 
 from mistral_voice.contract import names
+from mistral_voice.controller.managed.reader import PLAN, POOL
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.resources import CONFIG_MAP, HORIZONTAL_POD_AUTOSCALER, INGRESS, LEASE, SECRET, SERVICE_ACCOUNT
@@ -22,6 +23,7 @@ from tests.cluster import ApiServer, api_server
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import running_simulator
 from tests.support.waiting import eventually
+from tests.unit.contract.v1alpha1.plans import plan_spec, pool_spec
 
 TEAM = "team-a"
 
@@ -37,7 +39,8 @@ class Installed:
 @pytest.fixture(scope="module", params=[[], [TEAM]], ids=["all namespaces", "one namespace"])
 def installed(request: pytest.FixtureRequest) -> Iterator[Installed]:
     with api_server() as cluster:
-        yield Installed(cluster, install(cluster, TEAM, "--set-json", f"watchNamespaces={json.dumps(request.param)}"))
+        namespaces = f"watchNamespaces={json.dumps(request.param)}"
+        yield Installed(cluster, install(cluster, TEAM, "--set-json", namespaces, "--set", "managedMode.enabled=true"))
 
 
 @pytest.fixture
@@ -49,6 +52,9 @@ async def world(installed: Installed, tmp_path: Path) -> AsyncIterator[Operating
     async with running_simulator(tls=tls) as mistral, Client(await load_access(installed.cluster.kubeconfig)) as client:
         settings = yaml.safe_load((await client.get(CONFIG_MAP, SYSTEM, NAME))["data"]["operator.yaml"])
         settings["endpoints"] = [{"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}]
+        bundle = tmp_path / "broker-ca.crt"
+        bundle.write_bytes(authority.cert_pem.bytes())
+        settings["managedMode"]["broker"]["caBundleFile"] = str(bundle)
         async with (
             running_operator(installed.account, tmp_path, identity="leader", lease_namespace=SYSTEM, **settings) as leader,
             running_operator(installed.account, tmp_path, identity="follower", lease_namespace=SYSTEM, **settings) as follower,
@@ -102,6 +108,24 @@ async def test_the_rights_suffice_for_the_whole_life_of_an_integration(world: Op
 
     await world.apply("support", suspend=True)
     await eventually(world.replicas("support", 0), "no replicas")
+
+
+async def test_the_rights_suffice_for_a_managed_integration_and_its_plan(world: Operating) -> None:
+    consent = {"matchLabels": {"kubernetes.io/metadata.name": TEAM}}
+    for resource, spec in ((POOL, pool_spec()), (PLAN, plan_spec(namespaceSelector=consent))):
+        name = "main" if resource == POOL else "standard"
+        body = {"apiVersion": names.API_VERSION, "kind": resource.kind, "metadata": {"name": name}, "spec": spec}
+        await world.client.apply(resource, None, name, body, field_manager="platform", force=True)
+    await world.client.merge_patch(POOL, None, "main", {"status": {"activeKeys": 1}}, subresource="status")
+    await world.apply("managed", mode="managed", secretRef=None, planRef={"name": "standard"})
+    await world.pretend_pods("managed", ready=1)
+    await world.condition("managed", "Ready", "True")
+
+    async def plan_is_ready() -> bool:
+        conditions = (await world.client.get(PLAN, None, "standard")).get("status", {}).get("conditions", [])
+        return [condition["reason"] for condition in conditions] == ["Ready"]
+
+    await eventually(plan_is_ready, "the plan's own condition")
 
 
 async def test_a_name_that_is_taken_is_reported_and_the_object_stays(world: Operating) -> None:
