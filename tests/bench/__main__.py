@@ -15,6 +15,7 @@ BENCHMARKS = {
     "gateway-latency": "tests.bench.gateway_latency",
     "gateway-bargein": "tests.bench.gateway_bargein",
     "gateway-turn": "tests.bench.gateway_turn",
+    "broker-overhead": "tests.bench.broker_overhead",
     "gateway-soak": "tests.bench.gateway_soak",
 }
 ON_DEMAND = ("gateway-soak",)

@@ -5,15 +5,16 @@ followed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
 
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from mistral_voice.broker.allowance import Room
 from mistral_voice.broker.answers import ChatStream, outcome_of, status_of_event, without
 from mistral_voice.broker.bodies import SpeechMessages, TranscriptionMessages, chat_request, speech_request
 from mistral_voice.broker.keys import KeyReports
@@ -27,6 +28,8 @@ from mistral_voice.mistral.stream import chat, speech, speech_http, transcriptio
 from mistral_voice.runtime.clock import Clock
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+BODIES_BYTES: Final = 256 * 1024 * 1024
+"""Bodies of all sessions together."""
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 MAX_ANSWER_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 5.0
@@ -54,6 +57,7 @@ class Calls:
     metrics: BrokerMetrics
     clock: Clock
     any_address: bool = False
+    bodies: Room = field(default_factory=lambda: Room(BODIES_BYTES))
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Serve the known paths."""
@@ -96,13 +100,23 @@ class Calls:
         return session
 
     async def _complete(self, request: web.Request, session: BrokerSession) -> web.StreamResponse:
-        body, model, meter = chat_request(await _body(request), session.entitlement, session.meter)
-        return await self._stream(request, session, chat.PATH, body, model, meter)
+        with self._room_for(request):
+            body, model, meter = chat_request(await _body(request), session.entitlement, session.meter)
+            return await self._stream(request, session, chat.PATH, body, model, meter)
 
     async def _speak_once(self, request: web.Request, session: BrokerSession) -> web.StreamResponse:
-        body, model, characters = speech_request(await _body(request), session.entitlement)
-        session.meter.add(model, Unit.CHARACTERS, characters)
-        return await self._stream(request, session, speech_http.PATH, body, model, None)
+        with self._room_for(request):
+            body, model, characters = speech_request(await _body(request), session.entitlement)
+            session.meter.add(model, Unit.CHARACTERS, characters)
+            return await self._stream(request, session, speech_http.PATH, body, model, None)
+
+    @contextmanager
+    def _room_for(self, request: web.Request) -> Iterator[None]:
+        size = MAX_BODY_BYTES if request.content_length is None else min(request.content_length, MAX_BODY_BYTES)
+        with self.bodies.taken(size) as fits:
+            if not fits:
+                raise RefusedCallError(503, "calls", "This broker holds too many requests at the moment.", "1")
+            yield
 
     async def _stream(
         self, request: web.Request, session: BrokerSession, path: str, body: bytes, model: str, meter: ChatMeter | None

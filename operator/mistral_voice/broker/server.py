@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from mistral_voice.broker.allowance import Rate
 from mistral_voice.broker.calls import MAX_BODY_BYTES, Calls
 from mistral_voice.broker.identity import Identity, NotAuthenticatedError, ReviewUnavailableError
 from mistral_voice.broker.lines import MAX_MESSAGE_BYTES, PING_SECONDS, Line, Surroundings
@@ -17,6 +18,7 @@ from mistral_voice.contract.lease import SESSION_LINE_PATH, Refusal, RefusalReas
 from mistral_voice.contract.secret import Secret
 
 MOST_LINES: Final = 5_000
+_TOO_MANY: Final = Refusal(RefusalReason.TOO_MANY_REQUESTS, "Too many sessions were asked for in a short time.", 5)
 
 
 class Phase(Enum):
@@ -36,6 +38,7 @@ class GatewayPort:
         self._calls = calls
         self._its = surroundings
         self._lines = 0
+        self._rate = Rate(surroundings.clock.monotonic)
         self.phase = Phase.STARTING
 
     def not_ready_because(self) -> str | None:
@@ -69,11 +72,15 @@ class GatewayPort:
         )
         if not socket.can_prepare(request):
             return self._turn_away(426, Refusal(RefusalReason.TOO_MANY_REQUESTS, "This is a WebSocket endpoint."))
+        if not self._rate.allows(f"address {request.remote}"):
+            return self._turn_away(429, _TOO_MANY)
         given = request.headers.getall("Authorization", [])
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         self._lines += 1
         try:
             caller = await self._identity.caller(Secret(token.strip() if scheme.lower() == "bearer" else ""))
+            if not self._rate.allows(f"namespace {caller.namespace}"):
+                return self._turn_away(429, _TOO_MANY)
             await socket.prepare(request)
             await Line(socket, caller, request.remote or "", self._its).run()
         except NotAuthenticatedError as error:

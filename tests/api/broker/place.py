@@ -204,8 +204,11 @@ class Place:
                     self.service.backends.remove(broker.port)
 
     @contextlib.asynccontextmanager
-    async def broker_process(self, name: str) -> AsyncIterator[BrokerProcess]:
-        """Run a broker as a process of its own behind the Service; it is killed at the end if it still runs."""
+    async def broker_process(self, name: str, upstream_url: str = "") -> AsyncIterator[BrokerProcess]:
+        """Run a broker as a process of its own behind the Service; it is killed at the end if it still runs.
+
+        `upstream_url` takes the simulator's place.
+        """
         (self.folder / "control-plane-token").write_text("a-brokers-token")
         flags = {
             "name": name,
@@ -218,7 +221,7 @@ class Place:
             "control-plane-url": self.control_plane.base_url,
             "control-plane-ca": self.ca_file,
             "control-plane-token": str(self.folder / "control-plane-token"),
-            "upstream-url": self.mistral.base_url,
+            "upstream-url": upstream_url or self.mistral.base_url,
             "upstream-ca": self.ca_file,
         }
         environment = {
@@ -259,8 +262,13 @@ def _server_context(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
     (folder / "tls").mkdir(exist_ok=True)
     certificate.cert_chain_pems[0].write_to_path(folder / "tls" / "tls.crt")
     certificate.private_key_pem.write_to_path(folder / "tls" / "tls.key")
+    return server_context(folder)
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """Return what a server of the place serves TLS with."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
+    context.load_cert_chain(folder / "tls" / "tls.crt", folder / "tls" / "tls.key")
     return context
 
 

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
+from msgspec import structs
 
 from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import Ends, Moving, Refusal, RefusalReason
 from tests.api.broker.line import hand
-from tests.api.broker.place import Place
+from tests.api.broker.place import CANARY, Place
 from tests.support.gateway import RealtimeClient
 from tests.support.waiting import eventually
 
@@ -34,17 +36,15 @@ async def ask(client: RealtimeClient) -> str:
 
 async def refusal(place: Place, **changes: object) -> tuple[dict[str, str], int | None]:
     """Connect a client to a gateway whose session is refused; returns the error event and the close code."""
-    async with place.gateway(await place.tenant(), **changes) as gateway:
-        import aiohttp
-
-        async with (
-            aiohttp.ClientSession() as http,
-            http.ws_connect(gateway.websocket_url, headers={"Authorization": f"Bearer {gateway.token}"}) as socket,
-        ):
-            event = await socket.receive_json(timeout=30)
-            assert event["type"] == "error"
-            await socket.receive(timeout=10)
-            return event["error"], socket.close_code
+    async with (
+        place.gateway(await place.tenant(), **changes) as gateway,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(gateway.websocket_url, headers={"Authorization": f"Bearer {gateway.token}"}) as socket,
+    ):
+        event = await socket.receive_json(timeout=30)
+        assert event["type"] == "error"
+        await socket.receive(timeout=10)
+        return event["error"], socket.close_code
 
 
 async def test_a_session_that_the_plan_refuses_hears_why(place: Place, broker: Broker) -> None:
@@ -165,8 +165,6 @@ async def test_a_probe_is_made_when_it_is_ordered(place: Place, broker: Broker) 
 
 
 async def test_a_pool_secret_that_is_missing_refuses_and_is_told(place: Place, broker: Broker) -> None:
-    from msgspec import structs
-
     place.control_plane.key = structs.replace(place.control_plane.key, secret="missing")
     error, code = await refusal(place)
     assert (error["code"], code) == ("managed_pool_exhausted", 1013)
@@ -174,3 +172,80 @@ async def test_a_pool_secret_that_is_missing_refuses_and_is_told(place: Place, b
     outcome = await eventually(lambda: [report.outcome.value for report in place.control_plane.reports], "the report")
     assert outcome == ["SecretUnusable"]
     assert place.control_plane.releases
+
+
+async def test_what_a_session_uses_is_told_at_each_renewal_and_only_grows(place: Place, broker: Broker) -> None:
+    place.control_plane.renew_after_seconds = 1
+    async with place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
+        for _ in range(2):
+            told = len(place.control_plane.renewals)
+            assert await ask(client)
+            await eventually(lambda told=told: len(place.control_plane.renewals) > told + 1, "a renewal")  # type: ignore[misc]
+    await eventually(lambda: place.control_plane.releases, "the release")
+    reports = [*place.control_plane.renewals, *place.control_plane.releases]
+    assert [report.seq for report in reports] == list(range(1, len(reports) + 1))
+    totals = [sum(amount.amount for amount in report.usage.amounts) for report in reports]
+    assert totals == sorted(totals)
+    assert totals[0] < totals[-1]
+
+
+async def test_a_call_that_outlives_the_session_is_cut_and_counted(place: Place, broker: Broker) -> None:
+    place.control_plane.renew_after_seconds = 1
+    place.control_plane.quantum_seconds = 3
+    await place.mistral.put_script({"chat": {"replies": [{"text": "word " * 5000, "token_ms": 20}]}})
+    async with hand(place.url, place.ca_file) as reach, reach.line(await place.token(await place.tenant())) as line:
+        place.control_plane.renewal_refusal = Refusal(RefusalReason.SPEND_EXHAUSTED, "The spend is used up.")
+        with pytest.raises(aiohttp.ClientError):
+            await reach.chat(line.opened.ticket, url=f"https://{line.opened.address}")
+        assert (await reach.chat(line.opened.ticket, url=f"https://{line.opened.address}"))[0] == 401
+    released = (await eventually(lambda: place.control_plane.releases, "the release"))[0]
+    assert sum(amount.amount for amount in released.usage.amounts) > 20
+
+
+async def test_a_session_whose_key_dies_goes_on_with_another(place: Place, broker: Broker) -> None:
+    await place.mistral.add_key("spare", "spare-pool-key-00001")
+    await place.put_key("spare-pool-key-00001", "mistral-spare")
+    async with place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
+        assert await ask(client)
+        place.control_plane.key = structs.replace(place.control_plane.key, secret="mistral-spare")
+        await place.mistral.add_key("pool", CANARY, state="revoked")
+        await client.send("conversation.item.create", item=QUESTION)
+        await client.send("response.create")
+        failed = (await client.until("response.done"))["response"]
+        assert failed["status"] == "failed"
+        assert CANARY not in str(failed)
+        await eventually(lambda: [session.opened.epoch for session in broker.sessions] == [2], "the session's move")
+        assert await ask(client)
+    assert any(report.outcome.value == "Refused" for report in place.control_plane.reports)
+    assert {record["endpoint"] for record in await place.mistral.requests(key_id="spare")} >= {"chat", "speech_realtime"}
+
+
+async def test_a_rotated_key_serves_new_sessions_while_old_ones_keep_theirs(place: Place, broker: Broker) -> None:
+    await place.mistral.add_key("fresh", "fresh-pool-key-00001")
+    tenant = await place.tenant()
+    async with place.gateway(tenant) as gateway, gateway.connect() as old:
+        assert await ask(old)
+        await place.put_key("fresh-pool-key-00001")
+        before = len(await place.mistral.requests(key_id="pool"))
+        assert await ask(old)
+        assert len(await place.mistral.requests(key_id="pool")) > before
+        assert await place.mistral.requests(key_id="fresh") == []
+        async with gateway.connect() as new:
+            assert await ask(new)
+        assert await place.mistral.requests(key_id="fresh")
+
+
+async def test_the_key_is_nowhere_a_tenant_or_an_observer_looks(place: Place, broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    tenant = await place.tenant()
+    async with place.gateway(tenant) as gateway, gateway.connect() as client:
+        assert await ask(client)
+        await place.mistral.add_fault("status", status=500, times=4)
+        await client.send("response.create")
+        await client.until("response.done")
+        _, metrics = await gateway.get("/metrics", metrics=True)
+        told = str(client.events)
+        written = "".join(path.read_text() for path in gateway.files.directory.rglob("*") if path.is_file())
+    secrets = place.cluster.kubectl("get", "secrets,configmaps,pods,mistralvoiceintegrations", "-n", tenant.namespace, "-o", "yaml").stdout
+    for text in (metrics, told, written, secrets, caplog.text):
+        assert CANARY not in text

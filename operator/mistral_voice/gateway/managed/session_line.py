@@ -177,6 +177,9 @@ class SessionLine:
             if error.status in (401, 403):
                 message = "The broker doesn't accept the gateway's identity."
                 raise LineRefusedError(Refusal(RefusalReason.NOT_AUTHENTICATED, message)) from None
+            if error.status == 429:
+                message = "The namespace begins too many sessions in a short time."
+                raise LineRefusedError(Refusal(RefusalReason.TOO_MANY_REQUESTS, message, 5)) from None
             raise _unavailable(f"A broker turned the session away ({error.status}).") from None
         except (TimeoutError, aiohttp.ClientError, OSError):
             raise _unavailable("No broker can be reached.") from None
