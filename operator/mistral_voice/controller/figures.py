@@ -21,6 +21,7 @@ def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
         integration=known.name,
         mode=known.spec.mode.value if known.spec is not None else "",
         model=known.spec.config.model if known.spec is not None else "",
+        plan=known.spec.plan_ref.name if known.spec is not None and known.spec.plan_ref is not None else "",
         ready=ready.get("status") == "True",
         ready_reason="" if ready.get("status") == "True" else ready.get("reason", ""),
         probe_success=health.verdict is Verdict.HEALTHY if told else None,

@@ -96,7 +96,7 @@ class QueueMetrics:
 class IntegrationFigures:
     """What is exported of one integration.
 
-    `ready_reason` says why it is not ready, `probe_reason` why its check failed. Times are Unix seconds.
+    `ready_reason` says why it is not ready, `probe_reason` why its check failed. `plan` is empty with mode byok. Times are Unix seconds.
     """
 
     namespace: str
@@ -109,10 +109,11 @@ class IntegrationFigures:
     probe_reason: str = ""
     probe_duration_seconds: float | None = None
     probe_last_success_timestamp_seconds: float | None = None
+    plan: str = ""
 
 
 _FAMILIES: Final = (
-    ("mistral_voice_integration_info", "Integrations, by mode and model."),
+    ("mistral_voice_integration_info", "Integrations, by mode, plan and model."),
     ("mistral_voice_integration_ready", "1 if the integration is ready, else 0 with its reason."),
     ("mistral_voice_probe_success", "1 if the last health check succeeded, else 0 with its cause."),
     ("mistral_voice_probe_duration_seconds", "How long the last health check took."),
@@ -132,7 +133,7 @@ class IntegrationSeries:
         labels = f'namespace="{_escaped(figures.namespace)}",integration="{_escaped(figures.integration)}",mode="{_escaped(figures.mode)}"'
         success = None if figures.probe_success is None else int(figures.probe_success)
         values: tuple[tuple[str, float | None], ...] = (
-            (f'{labels},model="{_escaped(figures.model)}"', 1),
+            (f'{labels},plan="{_escaped(figures.plan)}",model="{_escaped(figures.model)}"', 1),
             (f'{labels},reason="{_escaped(figures.ready_reason)}"', int(figures.ready)),
             (f'{labels},reason="{_escaped(figures.probe_reason)}"', success),
             (labels, figures.probe_duration_seconds),

@@ -4,7 +4,7 @@ from mistral_voice.controller.check import check
 from mistral_voice.controller.figures import figures_of
 from mistral_voice.controller.metrics import IntegrationFigures, IntegrationSeries
 from mistral_voice.controller.status import derive
-from tests.unit.controller.given import MISSING, known
+from tests.unit.controller.given import MISSING, claiming, known
 
 
 def samples(series: IntegrationSeries) -> dict[tuple[str, str, str], float]:
@@ -27,6 +27,12 @@ def test_an_integration_has_at_most_five_series_that_prometheus_can_read() -> No
         ("mistral_voice_probe_duration_seconds", "support", ""): 0.25,
         ("mistral_voice_probe_last_success_timestamp_seconds", "support", ""): 1000,
     }
+
+
+def test_a_managed_integration_is_told_with_its_plan() -> None:
+    series, state = IntegrationSeries(), claiming()
+    series.set(figures_of(state, derive(state, check(state))))
+    assert 'mode="managed",plan="standard"' in series.exposition().decode()
 
 
 def test_what_is_not_known_yet_has_no_series() -> None:
