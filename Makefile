@@ -50,11 +50,12 @@ unit: venv ## tests that need nothing but Python
 
 conformance-core: venv ## a spoken dialogue, and tests with the clients of `openai` and `@openai/agents-realtime`
 	$(BIN)/python -m tests.conformance
-	$(BIN)/pytest tests/conformance tests/conversation
+	$(BIN)/pytest -n $(WORKERS) tests/conformance
+	$(BIN)/pytest tests/conversation
 
 conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agents`
 	$(BIN)/python -m tests.conformance --all
-	$(BIN)/pytest tests/conformance --clients all
+	$(BIN)/pytest -n $(WORKERS) tests/conformance --clients all
 
 browser: venv ## tests with a browser
 	$(BIN)/python -m tests.cluster browser
@@ -62,7 +63,7 @@ browser: venv ## tests with a browser
 
 api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/python -m tests.cluster build
-	$(BIN)/pytest tests/api tests/chart
+	$(BIN)/pytest $(BESIDE) tests/api tests/chart
 
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare

@@ -48,7 +48,7 @@ async def test_a_follower_takes_over_at_once_after_a_clean_stop(client: Client, 
             began = asyncio.get_running_loop().time()
             leading.cancel()
             await eventually(second.is_leader, "the second to lead")
-            assert asyncio.get_running_loop().time() - began < 20, "not by expiry, which takes a minute here"
+            assert asyncio.get_running_loop().time() - began < 50, "not by expiry, which takes a minute here"
             assert not first.is_leader()
             lease = await client.get(resources.LEASE, namespace, "leader")
             assert lease["spec"]["holderIdentity"] == "second"

@@ -38,8 +38,10 @@ LONG_REPLY = {
 
 async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: SimulatorHandle, tmp_path: Path) -> None:
     await mistral.put_script(LONG_REPLY)
+    began = time.time()
     async with running_gateway(mistral, tmp_path, max_seconds=1) as gateway, gateway.connect() as client:
-        assert client.session["expires_at"] == pytest.approx(time.time() + 1, abs=1.5)
+        # Whole seconds, rounded either way.
+        assert began <= client.session["expires_at"] <= time.time() + 2
         await client.send("response.create")
         code = await client.until_closed()
         assert code == 1000

@@ -131,7 +131,7 @@ async def test_a_hanging_request_does_not_keep_the_simulator_from_stopping() -> 
         await eventually(lambda: mistral.simulator.faults.all()[0].struck == 1, "the fault to strike")
     with pytest.raises(aiohttp.ClientError):
         await hanging
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 45, "the request that hangs was waited for"
 
 
 async def test_a_slow_answer_comes_exactly_so_much_later() -> None:
