@@ -49,7 +49,7 @@ class Socket:
 
     async def event(self) -> dict[str, Any]:
         """The next event; fails if the socket closes instead."""
-        message = await self.websocket.receive(timeout=10)
+        message = await self.websocket.receive(timeout=60)
         assert message.type is aiohttp.WSMsgType.TEXT, f"closed with {self.websocket.close_code} after {self.types}"
         event: dict[str, Any] = message.json()
         self.events.append(event)
@@ -64,14 +64,14 @@ class Socket:
     async def rest(self) -> list[dict[str, Any]]:
         """All events until the socket closes."""
         rest = []
-        while (message := await self.websocket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await self.websocket.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
             rest.append(message.json())
         self.events += rest
         return rest
 
     async def closed(self) -> tuple[int | None, str]:
         """Code and reason of the close, once it came."""
-        while (message := await self.websocket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await self.websocket.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
             self.events.append(message.json())
         return self.websocket.close_code, message.extra or ""
 

@@ -258,7 +258,7 @@ async def test_a_session_named_in_the_query_has_its_own_script(mistral: Simulato
 
 async def test_silence_on_the_line_ends_in_error_3804_if_the_dialect_says_so(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
     await mistral.admin("PATCH", "/dialect", {"idle_timeout_ms": 30})
-    async with transcription(http, {}) as socket:
+    async with transcription(http) as socket:
         error = await socket.until("error")
         assert error["error"] == {"message": "Timeout waiting for response from streaming transcription", "code": 3804}
         assert (await socket.closed())[0] == 1008
@@ -266,7 +266,7 @@ async def test_silence_on_the_line_ends_in_error_3804_if_the_dialect_says_so(mis
 
 async def test_a_session_may_have_a_longest_duration(mistral: SimulatorHandle, http: aiohttp.ClientSession) -> None:
     await mistral.admin("PATCH", "/dialect", {"max_duration_ms": 60})
-    async with transcription(http, {}) as socket:
+    async with transcription(http) as socket:
         assert "Maximum session duration" in (await socket.until("error"))["error"]["message"]
         assert (await socket.closed())[0] == 1000
 
