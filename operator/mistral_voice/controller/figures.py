@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mistral_voice.contract.vocabulary import ConnectionStatus
 from mistral_voice.controller.health.thresholds import Verdict
 from mistral_voice.controller.input import Input, UnresolvedCredential
+from mistral_voice.controller.managed.health import platform_health
 from mistral_voice.controller.metrics import IntegrationFigures
 from mistral_voice.controller.reasons import ConditionType
 
@@ -14,8 +16,7 @@ def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     health = known.health
     ready = conditions.get(ConditionType.READY, {})
-    told = health.verdict is not Verdict.UNKNOWN and not isinstance(known.credential, UnresolvedCredential)
-    failed = told and health.verdict is Verdict.UNHEALTHY and health.code is not None
+    healthy, cause = _platform_health(known) if known.managed else _checked_health(known)
     return IntegrationFigures(
         namespace=known.namespace,
         integration=known.name,
@@ -24,8 +25,23 @@ def figures_of(known: Input, status: Mapping[str, Any]) -> IntegrationFigures:
         plan=known.spec.plan_ref.name if known.spec is not None and known.spec.plan_ref is not None else "",
         ready=ready.get("status") == "True",
         ready_reason="" if ready.get("status") == "True" else ready.get("reason", ""),
-        probe_success=health.verdict is Verdict.HEALTHY if told else None,
-        probe_reason=health.code.value if failed and health.code is not None else "",
+        probe_success=healthy,
+        probe_reason=cause,
         probe_duration_seconds=health.last.latency_ms / 1000 if health.last is not None else None,
         probe_last_success_timestamp_seconds=health.last_success_at.timestamp() if health.last_success_at is not None else None,
     )
+
+
+def _checked_health(known: Input) -> tuple[bool | None, str]:
+    health = known.health
+    if health.verdict is Verdict.UNKNOWN or isinstance(known.credential, UnresolvedCredential):
+        return None, ""
+    return health.verdict is Verdict.HEALTHY, health.code.value if health.verdict is Verdict.UNHEALTHY and health.code is not None else ""
+
+
+def _platform_health(known: Input) -> tuple[bool | None, str]:
+    found = platform_health(known.platform)
+    if found.status is ConnectionStatus.UNKNOWN:
+        return None, ""
+    healthy = found.status is ConnectionStatus.CONNECTED
+    return healthy, "" if healthy else found.reason.value

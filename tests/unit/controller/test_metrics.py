@@ -1,10 +1,12 @@
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mistral_voice.controller.check import check
 from mistral_voice.controller.figures import figures_of
+from mistral_voice.controller.managed.facts import Platform
 from mistral_voice.controller.metrics import IntegrationFigures, IntegrationSeries
 from mistral_voice.controller.status import derive
-from tests.unit.controller.given import MISSING, claiming, known
+from tests.unit.controller.given import MISSING, claiming, known, plan, platform
 
 
 def samples(series: IntegrationSeries) -> dict[tuple[str, str, str], float]:
@@ -33,6 +35,22 @@ def test_a_managed_integration_is_told_with_its_plan() -> None:
     series, state = IntegrationSeries(), claiming()
     series.set(figures_of(state, derive(state, check(state))))
     assert 'mode="managed",plan="standard"' in series.exposition().decode()
+
+
+@pytest.mark.parametrize(
+    ("around", "success", "cause"),
+    [
+        (platform(), True, ""),
+        (platform(active_keys=0), False, "NoActiveKey"),
+        (platform(plan(stopPolicy="Hold")), False, "PlanHeld"),
+        (platform(active_keys=None), None, ""),
+        (platform(plan=None, pool=None), None, ""),
+    ],
+)
+def test_what_the_platform_says_stands_for_a_check(around: Platform, success: bool | None, cause: str) -> None:
+    state = claiming(around)
+    figures = figures_of(state, derive(state, check(state)))
+    assert (figures.probe_success, figures.probe_reason) == (success, cause)
 
 
 def test_what_is_not_known_yet_has_no_series() -> None:
