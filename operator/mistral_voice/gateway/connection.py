@@ -136,6 +136,11 @@ class Connection:
         """Whether neither a turn nor a reply is under way."""
         return self._session.is_calm
 
+    @property
+    def chat_model(self) -> str:
+        """The model that wrote the last reply, or would write the first."""
+        return self._chat_model
+
     def drain(self, within_seconds: float) -> None:
         """Ask the session to finish its turn within this time, and end."""
         self.take(Drain(within_seconds * 1000))
@@ -244,7 +249,7 @@ class Connection:
                 case commands.DropSpeculation(reply_id=reply_id):
                     self._replier.drop(reply_id)
                 case commands.Speculated(wasted=wasted):
-                    self._metrics.speculated(wasted)
+                    self._metrics.speculated(wasted, self._chat_model)
                 case commands.Speak():
                     self._speaker.speak(output)
                 case commands.FinishSpeech(response_id=response_id):
@@ -253,7 +258,7 @@ class Connection:
                     self._replier.drop(response_id)
                     self._speaker.drop(response_id)
                 case commands.BargedIn(outcome=outcome):
-                    self._metrics.barged_in(outcome)
+                    self._metrics.barged_in(outcome, self._chat_model)
                 case commands.Measured(stage=stage, milliseconds=milliseconds):
                     self._metrics.measured(stage, milliseconds / 1000, self._chat_model)
                 case commands.Count(happening=happening):

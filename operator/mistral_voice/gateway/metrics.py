@@ -97,8 +97,8 @@ class GatewayMetrics:
         self._sessions_draining = self._gauge(registry, "sessions_draining", "Live voice sessions of a pod that drains.")
         self.draining = self._gauge(registry, "draining", "1 while the gateway drains.")
         self.ready = self._gauge(registry, "ready", "1 while the gateway is ready.")
-        ended = self._counter(registry, "sessions_ended", "Sessions that ended, by reason.", "reason")
-        self._ended = {reason: ended.labels(*self._constant, reason.value) for reason in EndReason}
+        ended = self._counter(registry, "sessions_ended", "Sessions that ended, by chat model and reason.", "model", "reason")
+        self._ended = _ByLabels(ended, self._constant, [(models.chat, reason.value) for reason in EndReason])
         refused = self._counter(registry, "connections_refused", "Connections refused, by reason.", "reason")
         self._refused = {reason: refused.labels(*self._constant, reason.value) for reason in Reason}
         self.client_secrets = self._counter(registry, "client_secrets_issued", "Ephemeral client secrets issued.").labels(*self._constant)
@@ -119,10 +119,13 @@ class GatewayMetrics:
         self._speech_sockets = {spare: sockets.labels(*self._constant, "spare" if spare else "new") for spare in (True, False)}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
         self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
-        speculations = self._counter(registry, "speculations", "Replies begun before their turn had ended, by outcome.", "outcome")
-        self._kept, self._wasted = (speculations.labels(*self._constant, outcome) for outcome in ("kept", "wasted"))
-        tokens = self._counter(registry, "speculation_wasted_tokens", "Tokens of wasted speculations, by kind.", "kind")
-        self._wasted_input, self._wasted_output = (tokens.labels(*self._constant, kind) for kind in ("input", "output"))
+        speculations = self._counter(
+            registry, "speculations", "Replies begun before their turn had ended, by model and outcome.", "model", "outcome"
+        )
+        outcomes = [(models.chat, outcome) for outcome in ("kept", "wasted")]
+        self._speculations = _ByLabels(speculations, self._constant, outcomes)
+        tokens = self._counter(registry, "speculation_wasted_tokens", "Tokens of wasted speculations, by model and kind.", "model", "kind")
+        self._wasted_tokens = _ByLabels(tokens, self._constant, [(models.chat, kind) for kind in ("input", "output")])
         fallbacks = self._counter(
             registry, "semantic_fallbacks", "Turns that the local silence ended instead of Mistral, by reason.", "reason"
         )
@@ -136,8 +139,10 @@ class GatewayMetrics:
             Happening.OUT_OF_BAND_LIMITED: self._limits["out_of_band"],
             Happening.CALL_ROUNDS_LIMITED: self._limits["call_rounds"],
         }
-        barge_ins = self._counter(registry, "barge_ins", "Voices heard while the assistant spoke, by what came of it.", "outcome")
-        self._barge_ins = {outcome: barge_ins.labels(*self._constant, outcome.value) for outcome in Outcome}
+        barge_ins = self._counter(
+            registry, "barge_ins", "Voices heard while the assistant spoke, by chat model and what came of it.", "model", "outcome"
+        )
+        self._barge_ins = _ByLabels(barge_ins, self._constant, [(models.chat, outcome.value) for outcome in Outcome])
         self.client_bytes = ClientBytes(self._constant)
         registry.register(self.client_bytes)
         self.loop_lag = Histogram(
@@ -161,9 +166,9 @@ class GatewayMetrics:
         """Observe a collection of garbage."""
         self._gc_pauses[generation].observe(seconds)
 
-    def session_ended(self, reason: EndReason) -> None:
-        """Count a session's end."""
-        self._ended[reason].inc()
+    def session_ended(self, reason: EndReason, chat_model: str) -> None:
+        """Count the end of a session whose replies this model wrote."""
+        self._ended[chat_model, reason.value].inc()
 
     def refused(self, reason: Reason) -> None:
         """Count a connection that was not let in."""
@@ -177,18 +182,16 @@ class GatewayMetrics:
         """Count something that happened in a session."""
         self._counts[happening].inc()
 
-    def speculated(self, wasted: Usage | None) -> None:
+    def speculated(self, wasted: Usage | None, chat_model: str) -> None:
         """Count a speculation, and its tokens if it was of no use."""
-        if wasted is None:
-            self._kept.inc()
-            return
-        self._wasted.inc()
-        self._wasted_input.inc(wasted.input_tokens)
-        self._wasted_output.inc(wasted.output_tokens)
+        self._speculations[chat_model, "kept" if wasted is None else "wasted"].inc()
+        if wasted is not None:
+            self._wasted_tokens[chat_model, "input"].inc(wasted.input_tokens)
+            self._wasted_tokens[chat_model, "output"].inc(wasted.output_tokens)
 
-    def barged_in(self, outcome: Outcome) -> None:
+    def barged_in(self, outcome: Outcome, chat_model: str) -> None:
         """Count a voice over the assistant's."""
-        self._barge_ins[outcome].inc()
+        self._barge_ins[chat_model, outcome.value].inc()
 
     def limit_hit(self, limit: str) -> None:
         """Count a limit that was hit, one of LIMITS."""

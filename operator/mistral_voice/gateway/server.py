@@ -120,7 +120,7 @@ class ClientPort:
             reason = await connection.run(wishes_of(request), request.transport)
         finally:
             self._lifecycle.remove(connection)
-            self._metrics.session_ended(reason)
+            self._metrics.session_ended(reason, connection.chat_model)
 
     async def _run_managed(
         self, request: web.Request, socket: ClientSocket, policy: SessionPolicy, session_id: str, managed: ManagedMode

@@ -33,6 +33,12 @@ async def test_requests_and_stages_are_told_by_model(mistral: SimulatorHandle, t
             ("total", "mistral-medium-latest", 1),
         ):
             assert await gateway.metric("turn_latency_seconds_count", stage=stage, model=model) == times
+        for model in ("mistral-medium-latest", "mistral-small-latest"):
+
+            async def its_end_is_counted(model: str = model) -> bool:
+                return await gateway.metric("sessions_ended_total", reason="client_closed", model=model) == 1
+
+            await eventually(its_end_is_counted, f"the end of the session with {model}")
 
 
 async def test_failed_requests_are_told_by_model(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
