@@ -19,7 +19,7 @@ _MASKED_16_BITS = 0x80 | 126
 _HEADER = 8
 _FIN, _OPCODE, _LENGTH, _MASKED = 0x80, 0x0F, 0x7F, 0x80
 _CONTROL = 0x8
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 64
 """Messages of one piece of data that are taken at once; the rest wait, with the other sessions' turn between."""
 
 
