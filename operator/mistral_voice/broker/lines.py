@@ -12,7 +12,6 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from mistral_voice.broker.control_plane import ControlPlane, LedgerUnavailableError
 from mistral_voice.broker.directory import Directory
 from mistral_voice.broker.entitlement import Entitlement, entitlement
-from mistral_voice.broker.identity import Caller
 from mistral_voice.broker.keeper import Keeper
 from mistral_voice.broker.keys import KeyReports, KeyRing, KeyUnusableError
 from mistral_voice.broker.leftovers import Leftovers
@@ -33,6 +32,7 @@ from mistral_voice.contract.lease import (
     Usage,
     decode,
 )
+from mistral_voice.kube.identity import Caller
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.logs import fields
 

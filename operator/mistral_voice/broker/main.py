@@ -14,7 +14,6 @@ import uvloop
 from mistral_voice.broker.calls import Calls
 from mistral_voice.broker.control_plane import ControlPlane, TokenFile, open_http
 from mistral_voice.broker.directory import Directory
-from mistral_voice.broker.identity import Identity
 from mistral_voice.broker.keys import KeyKeeper, KeyReports, KeyRing
 from mistral_voice.broker.leftovers import Leftovers
 from mistral_voice.broker.lines import Surroundings
@@ -25,6 +24,7 @@ from mistral_voice.broker.settings import Settings, parse
 from mistral_voice.broker.tickets import Tickets
 from mistral_voice.kube.access import Access, NoAccess, load_access
 from mistral_voice.kube.client import Client
+from mistral_voice.kube.identity import Identity
 from mistral_voice.mistral.rest.client import open_http as open_rest
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background

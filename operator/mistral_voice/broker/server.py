@@ -12,10 +12,10 @@ from aiohttp import web
 
 from mistral_voice.broker.allowance import Rate
 from mistral_voice.broker.calls import MAX_BODY_BYTES, Calls
-from mistral_voice.broker.identity import Identity, NotAuthenticatedError, ReviewUnavailableError
 from mistral_voice.broker.lines import MAX_MESSAGE_BYTES, PING_SECONDS, Line, Surroundings
 from mistral_voice.contract.lease import SESSION_LINE_PATH, Refusal, RefusalReason
 from mistral_voice.contract.secret import Secret
+from mistral_voice.kube.identity import Identity, NotAuthenticatedError, ReviewUnavailableError
 
 MOST_LINES: Final = 5_000
 _TOO_MANY: Final = Refusal(RefusalReason.TOO_MANY_REQUESTS, "Too many sessions were asked for in a short time.", 5)

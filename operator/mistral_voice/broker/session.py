@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from mistral_voice.broker.entitlement import Entitlement
-from mistral_voice.broker.identity import Caller
 from mistral_voice.broker.keys import PinnedKey
 from mistral_voice.broker.metering import Meter
 from mistral_voice.broker.tickets import TICKET_SECONDS, Claims
 from mistral_voice.contract.lease import LeaseGrant, LeaseReport, Open
+from mistral_voice.kube.identity import Caller
 
 MOST_CALLS: Final = 64
 """Calls of a session at the same time: many times what a gateway makes."""

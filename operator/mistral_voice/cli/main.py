@@ -8,6 +8,7 @@ _COMMANDS = {
     "operator": ("mistral_voice.controller.main", "watch MistralVoiceIntegrations and reconcile them"),
     "gateway": ("mistral_voice.gateway.main", "hold live voice sessions of one integration"),
     "broker": ("mistral_voice.broker.main", "managed mode's way to Mistral: adds the platform's key, holds leases, meters"),
+    "control-plane": ("mistral_voice.controlplane.main", "managed mode's memory: leases, the ledger, states of keys"),
     "simulator": ("mistral_voice.simulator.main", "serve Mistral's API, simulated, scripted or live"),
     "talk": ("mistral_voice.cli.talk", "ask an integration a spoken question: WAV in, WAV out"),
 }
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    commands = "\n".join(f"  {name:<12} {purpose}" for name, (_, purpose) in _COMMANDS.items())
+    commands = "\n".join(f"  {name:<14} {purpose}" for name, (_, purpose) in _COMMANDS.items())
     return f"usage: mistral-voice <command> [--help] …\n\n{commands}\n"
 
 

@@ -1,4 +1,4 @@
-"""Who calls: a gateway's projected ServiceAccount token, reviewed by the API server."""
+"""Who calls: a pod's projected ServiceAccount token, reviewed by the API server."""
 
 import asyncio
 import hashlib
@@ -114,5 +114,5 @@ def caller_of(status: dict[str, Any], audience: str) -> Caller:
     extra = user.get("extra") or {}
     pod, pod_uid = ((extra.get(key) or [""])[0] for key in (_POD_NAME, _POD_UID))
     if not pod or not pod_uid:
-        raise NotAuthenticatedError("The token is bound to no pod: present the one that is projected into the gateway's pod.")
+        raise NotAuthenticatedError("The token is bound to no pod: present the one that is projected into the pod.")
     return Caller(namespace, account, pod, pod_uid)

@@ -1,0 +1,123 @@
+"""The control plane process."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
+from mistral_voice.controlplane.api import BrokerPort
+from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.keys.keyring import KeyRing
+from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
+from mistral_voice.controlplane.metrics import PREFIX, ControlPlaneMetrics
+from mistral_voice.controlplane.settings import Settings, parse
+from mistral_voice.controlplane.store.database import DatabaseUnusable, open_database
+from mistral_voice.controlplane.upkeep import StatusWriter, Upkeep
+from mistral_voice.controlplane.watching import CatalogueWatch
+from mistral_voice.kube.access import Access, NoAccess, load_access
+from mistral_voice.kube.client import Client
+from mistral_voice.kube.identity import Identity
+from mistral_voice.kube.lease import LeaderElector
+from mistral_voice.runtime import logs
+from mistral_voice.runtime.background import Background
+from mistral_voice.runtime.certificate import ServedCertificate
+from mistral_voice.runtime.clock import Clock
+from mistral_voice.runtime.health import health_app, serving
+from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
+from mistral_voice.runtime.shutdown import stop_signal
+
+CERTIFICATE_SECONDS: Final = 10.0
+
+_log: Final = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM, answer what was asked, and return 0; 1 if the cluster, the database, a certificate or a port can't be used."""
+    settings = parse(argv)
+    logs.configure("control-plane", settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except (OSError, NoAccess, DatabaseUnusable, LedgerUnavailable) as error:
+        _log.error("The control plane can't start: %s", error)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    access = await load_access()
+    with stop_signal() as stopped:
+        async with running_control_plane(settings, access):
+            await stopped.wait()
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A control plane that listens on these ports."""
+
+    port: int
+    metrics_port: int
+    upkeep: Upkeep
+
+
+@asynccontextmanager
+async def running_control_plane(settings: Settings, access: Access, clock: Clock | None = None) -> AsyncIterator[ControlPlane]:
+    """Serve while the context lasts. Raises OSError, DatabaseUnusable or LedgerUnavailable if it can't."""
+    clock = clock or Clock()
+    registry = process_registry()
+    metrics = ControlPlaneMetrics(registry)
+    catalogue = Catalogue()
+    certificate = ServedCertificate(settings.tls_directory) if settings.tls_directory is not None else None
+    background = Background("control plane")
+    async with AsyncExitStack() as closing:
+        kube = await closing.enter_async_context(Client(access))
+        database = await closing.enter_async_context(open_database(settings.url()))
+        await catalogue.recall(database)
+        keys = KeyRing(database, lambda: catalogue.pools, clock.wall)
+        ledger = Ledger(database, lambda: catalogue.plans, keys.choose, clock.wall)
+        upkeep = Upkeep(database, ledger, keys, catalogue, metrics, clock.wall)
+        watch = CatalogueWatch(kube, catalogue, upkeep.plans_changed.set)
+        elector = LeaderElector(kube, namespace=access.namespace, name=settings.lease_name, identity=settings.name)
+        writer = StatusWriter(kube, watch, keys, elector, clock.wall)
+        await closing.enter_async_context(observing_loop_lag(loop_lag_histogram(PREFIX.rstrip("_"), registry)))
+        running = background.running(
+            ledger=ledger.run(), watch=watch.run(), upkeep=upkeep.run(), status=writer.run(), certificate=_keep_certificate(certificate)
+        )
+        await closing.enter_async_context(running)
+
+        def not_ready() -> str | None:
+            return watch.not_ready_because() or upkeep.problem
+
+        brokers = BrokerPort(Identity(kube, clock.monotonic, CONTROL_PLANE_AUDIENCE), settings.brokers, ledger, keys, metrics, not_ready)
+        health = health_app(registry, not_ready, lambda: background.failure)
+        async with (
+            serving(health, settings.host, settings.metrics_port) as metrics_port,
+            listening(brokers.app(), settings.host, settings.port, certificate.context if certificate is not None else None) as port,
+        ):
+            _log.info("listening", extra=logs.fields(port=port, metrics_port=metrics_port, database=database.dialect.value))
+            yield ControlPlane(port, metrics_port, upkeep)
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
+    """Serve `app` while the context lasts, and at its end what is being answered. Yields the bound port."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        yield runner.addresses[0][1]
+    finally:
+        await asyncio.shield(runner.cleanup())
+
+
+async def _keep_certificate(certificate: ServedCertificate | None) -> None:
+    while certificate is not None:
+        await asyncio.sleep(CERTIFICATE_SECONDS)
+        certificate.refresh()

@@ -1,0 +1,30 @@
+"""What the control plane counts for Prometheus. Labels: plan, reason, and names of states; never a session, a tenant's user or a key."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from mistral_voice.contract.lease import LeaseGrant, Refusal
+
+PREFIX = "mistral_voice_control_plane_"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+class ControlPlaneMetrics:
+    """The process's own figures."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._answers = Counter(
+            f"{PREFIX}answers", "Answers to brokers, by what was asked and why it was refused.", ["asked", "reason"], registry=registry
+        )
+        self._refusals = Counter(f"{PREFIX}refusals", "Sessions that were refused, by plan.", ["plan", "reason"], registry=registry)
+        self.admission_seconds = Histogram(f"{PREFIX}admission_seconds", "Time to decide on a lease.", buckets=_BUCKETS, registry=registry)
+        self.unavailable = Counter(f"{PREFIX}ledger_unavailable", "Requests that the database could not answer.", registry=registry)
+        self.expired = Counter(f"{PREFIX}expired_leases", "Leases that ran out and were settled by estimate.", registry=registry)
+        self.waiting = Gauge(f"{PREFIX}ledger_waiting", "Requests that wait for a transaction.", registry=registry)
+        self.active_keys = Gauge(f"{PREFIX}active_keys", "Keys of a pool that take new sessions.", ["pool"], registry=registry)
+
+    def answered(self, asked: str, plan: str, answer: LeaseGrant | Refusal | None) -> None:
+        """Count an answer. A plan that nobody knows is a name that anybody may have made up, and becomes no label."""
+        reason = answer.reason.value if isinstance(answer, Refusal) else ""
+        self._answers.labels(asked, reason).inc()
+        if plan and reason and reason != "PlanNotFound":
+            self._refusals.labels(plan, reason).inc()

@@ -1,0 +1,66 @@
+"""How the control plane process is called."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_ENVIRONMENT: Final = "MISTRAL_VOICE_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The process's settings. Port 0 takes any free port. `database_url_file` names a file with the URL, which may hold a password."""
+
+    name: str
+    host: str
+    port: int
+    metrics_port: int
+    database_url_file: Path | None
+    database_url: str
+    brokers: frozenset[str]
+    tls_directory: Path | None
+    lease_name: str
+    log_level: str
+
+    def url(self) -> str:
+        """Return the database's URL. Raises OSError if its file can't be read."""
+        return self.database_url_file.read_text(encoding="utf-8").strip() if self.database_url_file is not None else self.database_url
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Read the command line. Each flag's default comes from the environment variable `MISTRAL_VOICE_<FLAG>`."""
+    parser = argparse.ArgumentParser(prog="mistral-voice control-plane", description="Managed mode's memory: leases, ledger, keys.")
+    _flag(parser, "name", "", str, "this replica's own name, such as its pod's")
+    _flag(parser, "host", "0.0.0.0", str, "address to listen on")
+    _flag(parser, "port", 8443, int, "port of the brokers")
+    _flag(parser, "metrics-port", 9090, int, "port of /healthz, /readyz and /metrics")
+    _flag(parser, "database-url", "sqlite:////var/lib/mistral-voice/ledger.db", str, "sqlite:///path or postgresql://…")
+    _flag(parser, "database-url-file", "", str, "file that holds the database's URL; it takes the place of --database-url")
+    _flag(parser, "brokers", "", str, "ServiceAccounts of brokers, namespace/name, with commas between")
+    _flag(parser, "tls-directory", "", str, "directory with tls.crt and tls.key; without one there is no TLS")
+    _flag(parser, "lease-name", "mistral-voice-control-plane", str, "Lease of the replica that writes the pools' status")
+    _flag(parser, "log-level", "info", str, "debug, info, warning or error")
+    given = parser.parse_args(argv)
+    for needed in ("name", "brokers"):
+        if not getattr(given, needed):
+            parser.error(f"--{needed} is needed")
+    return Settings(
+        name=given.name,
+        host=given.host,
+        port=given.port,
+        metrics_port=given.metrics_port,
+        database_url_file=Path(given.database_url_file) if given.database_url_file else None,
+        database_url=given.database_url,
+        brokers=frozenset(name.strip() for name in given.brokers.split(",") if name.strip()),
+        tls_directory=Path(given.tls_directory) if given.tls_directory else None,
+        lease_name=given.lease_name,
+        log_level=given.log_level,
+    )
+
+
+def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: Any, purpose: str) -> None:
+    variable = _ENVIRONMENT + name.upper().replace("-", "_")
+    parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable, str(default)), help=f"{purpose} (default: {default})")

@@ -1,0 +1,119 @@
+"""What the control plane does by itself: settle leases that ran out, keep plans, look after keys, write the pools' status."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from mistral_voice.contract.v1alpha1.pool import KeyState
+from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.keys.keyring import KeyRing
+from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
+from mistral_voice.controlplane.metrics import ControlPlaneMetrics
+from mistral_voice.controlplane.pool_status import status_of
+from mistral_voice.controlplane.store.database import Database
+from mistral_voice.controlplane.watching import POOLS, CatalogueWatch
+from mistral_voice.kube.client import Client
+from mistral_voice.kube.errors import KubeError, LeadershipLost
+from mistral_voice.kube.lease import LeaderElector
+
+EVERY_SECONDS: Final = 1.0
+STATUS_SECONDS: Final = 2.0
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """The work of every replica: what two do at once counts once."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        keys: KeyRing,
+        catalogue: Catalogue,
+        metrics: ControlPlaneMetrics,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._keys = keys
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+        self.plans_changed = asyncio.Event()
+        self.problem: str | None = "The database was not asked yet."
+
+    async def run(self) -> None:
+        """Keep on until cancelled; a database that is away only makes it wait."""
+        while True:
+            try:
+                await self.once()
+                self.problem = None
+            except LedgerUnavailable as error:
+                if self.problem is None:
+                    _log.warning("The ledger's database doesn't answer: %s", error)
+                self.problem = "The ledger's database doesn't answer."
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self.plans_changed.wait()
+
+    async def once(self) -> None:
+        """Do all that is due. Raises `LedgerUnavailable`."""
+        if self.plans_changed.is_set():
+            self.plans_changed.clear()
+            try:
+                await self._catalogue.keep(self._database, int(self._wall_clock() * 1000))
+            except LedgerUnavailable:
+                self.plans_changed.set()
+                await asyncio.sleep(EVERY_SECONDS)
+                raise
+        await self._keys.refresh()
+        self._metrics.expired.inc(await self._ledger.sweep())
+        self._metrics.waiting.set(self._ledger.waiting)
+        for pool in self._catalogue.pools:
+            active = sum(record.state is KeyState.ACTIVE for record in self._keys.records(pool).values())
+            self._metrics.active_keys.labels(pool).set(active)
+
+
+class StatusWriter:
+    """Writes the pools' status, in the one replica that leads."""
+
+    def __init__(self, client: Client, watch: CatalogueWatch, keys: KeyRing, elector: LeaderElector, clock: Callable[[], float]) -> None:
+        self._client = client.fenced(elector)
+        self._watch = watch
+        self._keys = keys
+        self._elector = elector
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Wait to lead, write while leading, and again from the start when leadership was lost; cancel it."""
+        while True:
+            try:
+                await self._elector.run(self._lead)
+            except LeadershipLost as error:
+                _log.info("Another replica writes the pools' status now: %s", error)
+            await asyncio.sleep(STATUS_SECONDS)
+
+    async def _lead(self) -> None:
+        while True:
+            for name in tuple(self._watch.pools):
+                try:
+                    await self._write(name)
+                except KubeError as error:
+                    _log.warning("The status of pool %s can't be written: %s", name, error)
+            await asyncio.sleep(STATUS_SECONDS)
+
+    async def _write(self, name: str) -> None:
+        record = self._watch.pools[name]
+        if record.specification is None:
+            return
+        records, now = self._keys.records(name), int(self._clock() * 1000)
+        status = status_of(name, record.specification, record.generation, records, self._keys.sessions, record.status, now)
+        wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if wanted == record.status:
+            return
+        patch = [{"op": "add", "path": "/status", "value": wanted}]
+        patch.insert(0, {"op": "test", "path": "/metadata/resourceVersion", "value": record.resource_version})
+        await self._client.json_patch(POOLS, None, name, patch, subresource="status")
