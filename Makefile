@@ -9,7 +9,7 @@ WORKERS ?= 3
 BESIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit browser conformance-core conformance api e2e test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit browser conformance-core conformance api ledger e2e test demo demo-down bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,12 +65,15 @@ api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/python -m tests.cluster build
 	$(BIN)/pytest $(BESIDE) tests/api tests/chart
 
+ledger: venv ## the ledger's tests on a real PostgreSQL
+	$(BIN)/pytest tests/ledger
+
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
 	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
 	$(BIN)/pytest tests/e2e --timeout 900
 
-test: lint unit conformance-core browser api e2e ## everything
+test: lint unit conformance-core browser api ledger e2e ## everything
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

@@ -1,0 +1,48 @@
+"""The ledger on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from mistral_voice.contract.lease import LeaseGrant
+from mistral_voice.controlplane.store.database import open_database
+from tests.support.ledger import a_report, a_request, ledger_at
+from tests.support.ledger_concurrency import no_limit_is_passed_and_every_unit_counts_once
+from tests.support.ledger_machine import LedgerMachine
+
+
+async def test_replicas_that_start_at_once_migrate_one_after_the_other(fresh: Callable[[], str]) -> None:
+    url = fresh()
+
+    async def start() -> None:
+        async with open_database(url):
+            pass
+
+    await asyncio.gather(*(start() for _ in range(4)))
+
+
+async def test_a_lease_is_granted_renewed_and_released(fresh: Callable[[], str]) -> None:
+    async with ledger_at(fresh(), total={"concurrentSessions": 1}) as world:
+        assert isinstance(await world.ledger.admit(a_request()), LeaseGrant)
+        assert not isinstance(await world.ledger.admit(a_request("s2", namespace="bank")), LeaseGrant)
+        assert isinstance(await world.ledger.renew(a_report(seconds=1, tokens=10)), LeaseGrant)
+        await world.ledger.release(a_report(seq=2, seconds=2, tokens=20))
+        assert await world.used() == (2000, 40) == await world.used(namespace="")
+
+
+async def test_processes_on_one_database_pass_no_limit_and_count_every_unit_once(fresh: Callable[[], str]) -> None:
+    await no_limit_is_passed_and_every_unit_counts_once(fresh(), 3)
+
+
+def test_the_ledger_counts_each_unit_once_and_frees_each_hold(fresh: Callable[[], str]) -> None:
+    class OnPostgresql(LedgerMachine):
+        @staticmethod
+        def url() -> str:
+            return fresh()
+
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        OnPostgresql, settings=settings(max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+    )
