@@ -17,6 +17,8 @@ BENCHMARKS = {
     "gateway-turn": "tests.bench.gateway_turn",
     "broker-overhead": "tests.bench.broker_overhead",
     "gateway-soak": "tests.bench.gateway_soak",
+    "ledger-admission-sqlite": "tests.bench.ledger_admission_sqlite",
+    "ledger-admission-postgresql": "tests.bench.ledger_admission_postgresql",
 }
 ON_DEMAND = ("gateway-soak",)
 """What runs only when it is named."""

@@ -39,7 +39,7 @@ def postgresql() -> Iterator[str]:
             log = (directory / "log").open("wb")
             server = subprocess.Popen([programs / "postgres", "-D", data, *arguments], stdout=log, stderr=log, cwd=directory, **as_user)  # type: ignore[call-overload]
             try:
-                ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+                ready = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
                 while subprocess.run(ready, capture_output=True, check=False).returncode != 0:
                     if server.poll() is not None:
                         raise RuntimeError(f"PostgreSQL ended: {(directory / 'log').read_text()}")

@@ -166,9 +166,13 @@ def chosen(
 ) -> KeyReference | Refusal:
     """Return the key of a session: the one that it has had while that serves, else one of those in use, by weight."""
     keys = {key.secret_ref.name: key for key in spec.keys}
-    if pinned is not None and pinned.pool == pool and pinned.secret in keys and _serves(records.get(pinned.secret)):
-        return pinned
+    kept = pinned is not None and pinned.pool == pool and pinned.secret in keys and _serves(records.get(pinned.secret))
     usable = [key for secret, key in keys.items() if key.weight and _is_active(records.get(secret), now)]
+    sound = [key for key in usable if not records[key.secret_ref.name].failures]
+    if pinned is not None and kept and not (records[pinned.secret].failures and sound):
+        return pinned
+    # A key that was refused is looked at once more; until then it serves only where there is no other.
+    usable = sound or usable
     weights = sum(key.weight for key in usable)
     if not weights:
         return _exhausted(records.values(), now)

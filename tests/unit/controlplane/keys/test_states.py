@@ -110,6 +110,14 @@ def test_a_withdrawn_key_drains_and_is_retired_and_its_sessions_keep_it() -> Non
     assert states(settled("main", pool, draining, {}, NOW))["a"] == "Retired"
 
 
+def test_a_key_under_suspicion_serves_only_where_there_is_no_other() -> None:
+    pinned = KeyReference("main", "mistral-a", "apiKey", "EU")
+    suspected = reported(POOL, in_use(), report("a", KeyOutcome.REFUSED), NOW)
+    assert choose(suspected, 0.0, pinned) == "b"
+    alone = a_pool(b={"weight": 0}, c={"weight": 0})
+    assert choose(suspected, 0.0, pinned, alone) == choose(suspected, 0.0, pool=alone) == "a"
+
+
 def test_a_session_leaves_a_dead_key() -> None:
     dead = {**in_use(), "mistral-a": replace(in_use()["mistral-a"], state=KeyState.QUARANTINED, reason=QuarantineReason.AUTH)}
     assert choose(dead, 0.0, KeyReference("main", "mistral-a", "apiKey", "EU")) == "b"

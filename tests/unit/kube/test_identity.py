@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mistral_voice.broker.identity import Caller, NotAuthenticatedError, caller_of
+from mistral_voice.kube.identity import Caller, NotAuthenticatedError, caller_of
 
 AUDIENCE = "mistral-voice-broker"
 EXTRA = {"authentication.kubernetes.io/pod-name": ["gateway-0"], "authentication.kubernetes.io/pod-uid": ["p1"]}
