@@ -48,6 +48,7 @@ def configure(process: str, level: str = "info", redactor: Redactor | None = Non
         logging.getLogger(noisy).setLevel(logging.WARNING)
     server = logging.getLogger("aiohttp.server")
     server.filters[:] = [_tell_briefly_of_bad_requests]
+    logging.getLogger("asyncio").filters[:] = [_is_no_late_write]
     # It warns of subprotocols that it doesn't know by quoting them, and browsers send their key as one.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
@@ -63,6 +64,13 @@ def _tell_briefly_of_bad_requests(record: logging.LogRecord) -> bool:
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True
+
+
+def _is_no_late_write(record: logging.LogRecord) -> bool:
+    """Leave out what uvloop calls fatal and isn't: both sides closed a TLS connection at once, and its farewell had nowhere to go."""
+    error = record.exc_info[1] if record.exc_info else None
+    late = isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+    return not (late and record.getMessage().startswith("Fatal error on SSL protocol"))
 
 
 def fields(**values: Any) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from mistral_voice.contract.secret import Secret
-from mistral_voice.runtime.logs import JsonFormatter, fields
+from mistral_voice.runtime.logs import JsonFormatter, configure, fields
 from mistral_voice.runtime.redaction import STRUCK_OUT, Redactor
 
 CANARY = "canary-5f0c9a77"
@@ -68,6 +68,23 @@ def test_what_a_client_presents_as_its_secret_is_struck_out_though_nobody_knows_
     assert "theirs" not in stream.getvalue()
     assert STRUCK_OUT in line["header"]
     assert "week_seventh: kept" in line["message"]
+
+
+def test_a_farewell_that_comes_too_late_is_not_logged_as_fatal() -> None:
+    """As uvloop reports it when both sides close a TLS connection at once; any other error of a connection is told."""
+    root, loop = logging.getLogger(), logging.getLogger("asyncio")
+    before = root.handlers[:], root.level, loop.level
+    stream = io.StringIO()
+    try:
+        configure("gateway", stream=stream)
+        for error in (
+            RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
+            RuntimeError("other"),
+        ):
+            loop.error("Fatal error on SSL protocol\nprotocol: …", exc_info=error)
+    finally:
+        root.handlers[:], root.level, loop.level = before
+    assert [json.loads(line)["error"] for line in stream.getvalue().splitlines()] == ["RuntimeError: other"]
 
 
 def test_a_secret_has_no_printable_form() -> None:
