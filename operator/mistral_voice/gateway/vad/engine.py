@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mistral_voice.gateway.vad.stream import VadStream
 
 TICK_SECONDS = 0.008
-"""Frames that come within this time of each other share a batch."""
+"""Frames that come within this time of each other share a batch, unless a turn may end with one."""
 LARGEST_BATCH = 32
 """More frames make no batch cheaper, and the first would wait for the last: some 80 µs a frame."""
 
@@ -21,13 +21,15 @@ _log = logging.getLogger(__name__)
 
 
 class VadEngine:
-    """Loads the model when first needed and judges the frames of its streams. `run()` is its only task."""
+    """Loads the model when first needed and judges the frames of its streams, those of a tick together. `run()` is its only task."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick_seconds: float = TICK_SECONDS) -> None:
+        self._tick_seconds = tick_seconds
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vad")
         self._model: Silero | None = None
         self._waiting: dict[VadStream, None] = {}
         self._wake = asyncio.Event()
+        self._due = asyncio.Event()
 
     @property
     def is_loaded(self) -> bool:
@@ -43,6 +45,8 @@ class VadEngine:
         """A stream has frames to be judged."""
         self._waiting[stream] = None
         self._wake.set()
+        if stream.is_urgent:
+            self._due.set()
 
     def forget(self, stream: "VadStream") -> None:
         """A stream has ended."""
@@ -59,12 +63,18 @@ class VadEngine:
             while True:
                 await self._wake.wait()
                 await self.warm()
-                if not any(stream.is_behind for stream in self._waiting):
-                    await asyncio.sleep(TICK_SECONDS)
+                await self._gather(loop)
                 self._wake.clear()
                 await self._judge(loop)
         finally:
             self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let more frames come, unless one is urgent."""
+        tick = loop.call_later(self._tick_seconds, self._due.set)
+        await self._due.wait()
+        tick.cancel()
+        self._due.clear()
 
     async def _judge(self, loop: asyncio.AbstractEventLoop) -> None:
         streams = list(self._waiting)

@@ -60,9 +60,9 @@ class VadStream:
         self._state: SileroState | None = None
 
     @property
-    def is_behind(self) -> bool:
-        """Whether so much audio waits that no time should be lost by sharing a batch."""
-        return len(self._frames) > 2
+    def is_urgent(self) -> bool:
+        """Whether no time should be lost by sharing a batch: much audio waits, or what waits may end the turn."""
+        return len(self._frames) > 2 or self._endpointer.may_stop(len(self._frames) * FRAME_MS)
 
     @property
     def state(self) -> "SileroState":

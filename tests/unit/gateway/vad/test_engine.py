@@ -144,3 +144,19 @@ def test_frames_are_whole_and_in_time() -> None:
         assert frame is not None
         assert len(frame) == FRAME_SAMPLES
         assert 0.4 < np.abs(frame).max() < 0.55
+
+
+async def test_what_may_end_a_turn_does_not_wait_for_others() -> None:
+    """With a tick of an hour nothing is judged in time but what is urgent: much audio at once, and each frame that may end the turn."""
+    engine = VadEngine(tick_seconds=3600)
+    running = asyncio.create_task(engine.run())
+    await engine.warm()
+    caller = Caller(engine, ServerVad(silence_duration_ms=32))
+    caller.stream.feed(silence(320) + speech("What time is it now?")[: 600 * 48])
+    await eventually(lambda: bool(caller.events) and isinstance(caller.events[-1], Started), "speech to begin")
+    while isinstance(caller.events[-1], Started):
+        judged_ms = caller.judged_ms
+        caller.stream.feed(noise(32, -50))
+        await eventually(lambda before=judged_ms: caller.judged_ms > before, "the frame to be judged")  # type: ignore[misc]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
