@@ -1,8 +1,8 @@
 """What a broker costs between a gateway and Mistral, over TLS: delay added to each frame, and CPU for each session.
 
-A session here is a caller who speaks without a pause (ten pieces of audio a second, each answered by a text) and a reply that is spoken
-without a pause (ten pieces of audio a second), at the same time: more than any conversation asks. The same frames go to the same upstream
-directly and through the broker, one after the other in one run.
+A session here is a conversation without a pause: four seconds of the caller (ten pieces of audio a second, each answered by a text), four
+of the reply (ten pieces of audio a second), and so on. Half the sessions begin with the one, half with the other. The same frames go to the
+same upstream directly and through the broker, one after the other in one run.
 """
 
 import asyncio
@@ -33,11 +33,14 @@ from tests.unit.broker.given import HEARING, SPEECH
 
 SESSIONS = 40
 EVERY_SECONDS = 0.1
-SETTLE_SECONDS = 3.0
+PIECES = 40
+"""Pieces of audio of each turn."""
+SETTLE_SECONDS = 4.0
 MEASURE_SECONDS = 20.0
 _APPEND = b'{"type":"input_audio.append","audio":"' + pybase64.b64encode(bytes(4800)) + b'"}'
 _UPDATE = b'{"type":"session.update","session":{"audio_format":{"encoding":"pcm_s16le","sample_rate":24000}}}'
 _SPOKEN = b'{"type":"speech.audio.delta","audio_data":"' + pybase64.b64encode(bytes(9600)) + b'"}'
+_SPEAK = b'{"type":"input_text.append","text":"A clause that is spoken for some seconds."}'
 _ANSWER = b'{"type":"transcription.text.delta","text":"word"}'
 
 
@@ -56,7 +59,7 @@ class Delays:
 
 @contextlib.asynccontextmanager
 async def _upstream(tls: ssl.SSLContext) -> AsyncIterator[str]:
-    """Run an upstream that answers each piece of audio with a text, and speaks as long as somebody listens."""
+    """Run an upstream that answers each piece of audio with a text, and each text with a turn of audio."""
 
     async def hears(request: web.Request) -> web.StreamResponse:
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(compress=False, decode_text=False)
@@ -69,10 +72,12 @@ async def _upstream(tls: ssl.SSLContext) -> AsyncIterator[str]:
     async def speaks(request: web.Request) -> web.StreamResponse:
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(compress=False, decode_text=False)
         await socket.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            while not socket.closed:
+        while (await socket.receive()).type is WSMsgType.TEXT:
+            due = asyncio.get_running_loop().time()
+            for _ in range(PIECES):
                 await socket.send_frame(_SPOKEN, WSMsgType.TEXT)
-                await asyncio.sleep(EVERY_SECONDS)
+                due += EVERY_SECONDS
+                await asyncio.sleep(due - asyncio.get_running_loop().time())
         return socket
 
     app = web.Application()
@@ -86,29 +91,45 @@ async def _upstream(tls: ssl.SSLContext) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _session(http: aiohttp.ClientSession, url: str, ticket: str, delays: Delays, offset: float) -> None:
-    """Speak and listen until cancelled."""
+async def _session(http: aiohttp.ClientSession, url: str, ticket: str, delays: Delays, number: int) -> None:
+    """Speak and listen in turn until cancelled."""
     headers = {"Authorization": f"Bearer {ticket}"}
     hearing = f"{url}{transcription.PATH}?model={HEARING}"
     speaking = f"{url}{speech.PATH}?model={SPEECH}"
     async with (
         http.ws_connect(hearing, headers=headers, server_hostname="localhost", decode_text=False) as up,
         http.ws_connect(speaking, headers=headers, server_hostname="localhost", decode_text=False) as down,
-        asyncio.TaskGroup() as tasks,
     ):
         await up.send_frame(_UPDATE, WSMsgType.TEXT)
-        tasks.create_task(_listen(down))
-        await asyncio.sleep(offset)
-        due = asyncio.get_running_loop().time()
+        await asyncio.sleep(EVERY_SECONDS * number / SESSIONS)
+        if number % 2:
+            await _listen_a_turn(down)
         while True:
-            sent = time.perf_counter()
-            await up.send_frame(_APPEND, WSMsgType.TEXT)
-            if (await up.receive()).type is not WSMsgType.TEXT:
-                raise ConnectionError("the socket was closed")
-            if delays.wanted:
-                delays.milliseconds.append((time.perf_counter() - sent) * 1000)
-            due += EVERY_SECONDS
-            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            await _speak_a_turn(up, delays)
+            await _listen_a_turn(down)
+
+
+async def _speak_a_turn(socket: "aiohttp.ClientWebSocketResponse[bool]", delays: Delays) -> None:
+    due = asyncio.get_running_loop().time()
+    for _ in range(PIECES):
+        sent = time.perf_counter()
+        await socket.send_frame(_APPEND, WSMsgType.TEXT)
+        await _received(socket)
+        if delays.wanted:
+            delays.milliseconds.append((time.perf_counter() - sent) * 1000)
+        due += EVERY_SECONDS
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+
+
+async def _listen_a_turn(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
+    await socket.send_frame(_SPEAK, WSMsgType.TEXT)
+    for _ in range(PIECES):
+        await _received(socket)
+
+
+async def _received(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
+    if (await socket.receive()).type is not WSMsgType.TEXT:
+        raise ConnectionError("A socket was closed.")
 
 
 async def _listen(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
@@ -119,10 +140,7 @@ async def _listen(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
 async def _measure(http: aiohttp.ClientSession, ways: list[tuple[str, str]], cpu_seconds: Callable[[], float]) -> tuple[Delays, float]:
     """Run sessions over these ways (address and ticket); returns the round trips, and the CPU seconds used meanwhile."""
     delays = Delays()
-    tasks = [
-        asyncio.create_task(_session(http, url, ticket, delays, EVERY_SECONDS * number / len(ways)))
-        for number, (url, ticket) in enumerate(ways)
-    ]
+    tasks = [asyncio.create_task(_session(http, url, ticket, delays, number)) for number, (url, ticket) in enumerate(ways)]
     try:
         await asyncio.sleep(SETTLE_SECONDS)
         delays.wanted, before = True, cpu_seconds()
@@ -149,9 +167,15 @@ async def _run(place: Place, folder: Path) -> None:
         contextlib.AsyncExitStack() as lines,
     ):
         direct, _ = await _measure(reach.http, [(upstream, "none")] * SESSIONS, lambda: 0.0)
-        opened = [(await lines.enter_async_context(reach.line(token, f"sess_{number}"))).opened for number in range(SESSIONS)]
-        ways = [(f"https://{answer.address}", answer.ticket) for answer in opened]
-        through, cpu_seconds = await _measure(reach.http, ways, lambda: usage(broker.process.pid).cpu_seconds)
+        opened = [await lines.enter_async_context(reach.line(token, f"sess_{number}")) for number in range(SESSIONS)]
+        ways = [(f"https://{line.opened.address}", line.opened.ticket) for line in opened]
+        listening = [asyncio.create_task(_listen(line.socket)) for line in opened]
+        try:
+            through, cpu_seconds = await _measure(reach.http, ways, lambda: usage(broker.process.pid).cpu_seconds)
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
     for name, delays in (("directly", direct), ("through the broker", through)):
         progress(
             f"{name}: {len(delays.milliseconds)} round trips, p50 {delays.percentile(0.5):.2f}, p99 {delays.percentile(0.99):.2f} ms, "

@@ -70,6 +70,6 @@ class OpenLine:
 async def hand(url: str, ca_file: str, address: str = "127.0.0.1") -> AsyncIterator[Hand]:
     """Reach for a broker at `url`, from an address on loopback."""
     tls = ssl.create_default_context(cafile=ca_file)
-    connector = aiohttp.TCPConnector(ssl=tls, local_addr=(address, 0))
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls, local_addr=(address, 0))
     async with aiohttp.ClientSession(connector=connector) as http:
         yield Hand(http, url)
