@@ -1,0 +1,28 @@
+from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.store import schema
+from tests.support.ledger import World, a_plan
+
+
+async def test_a_plan_that_was_deleted_is_remembered_over_a_restart(world: World) -> None:
+    before = Catalogue()
+    before.set_plan("standard", a_plan())
+    before.set_plan("other", a_plan(quantumSeconds=60))
+    await before.keep(world.database, 1)
+    before.remove_plan("standard")
+    await before.keep(world.database, 2)
+    after = Catalogue()
+    after.set_plan("other", a_plan(quantumSeconds=90))
+    await after.recall(world.database)
+    assert after.plans["standard"].deleted
+    assert after.plans["standard"].spec == a_plan()
+    assert (after.plans["other"].deleted, after.plans["other"].spec.quantum_seconds) == (False, 90)
+
+
+async def test_changes_of_plans_are_audited_once(world: World) -> None:
+    catalogue = Catalogue()
+    catalogue.set_plan("standard", a_plan())
+    for now in (1, 2):
+        await catalogue.keep(world.database, now)
+    catalogue.remove_plan("standard")
+    await catalogue.keep(world.database, 3)
+    assert [(row["event"], row["at"]) for row in await world.rows(schema.audit)] == [("PlanChanged", 1), ("PlanDeleted", 3)]
