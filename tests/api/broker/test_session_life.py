@@ -11,7 +11,7 @@ from msgspec import structs
 from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import Ends, Moving, Refusal, RefusalReason
 from tests.api.broker.line import hand
-from tests.api.broker.place import CANARY, Place
+from tests.api.broker.place import CANARY, Place, Tenant
 from tests.support.gateway import RealtimeClient
 from tests.support.waiting import eventually
 
@@ -34,10 +34,10 @@ async def ask(client: RealtimeClient) -> str:
     return said
 
 
-async def refusal(place: Place, **changes: object) -> tuple[dict[str, str], int | None]:
+async def refusal(place: Place, tenant: Tenant | None = None, **changes: object) -> tuple[dict[str, str], int | None]:
     """Connect a client to a gateway whose session is refused; returns the error event and the close code."""
     async with (
-        place.gateway(await place.tenant(), **changes) as gateway,
+        place.gateway(tenant or await place.tenant(), **changes) as gateway,
         aiohttp.ClientSession() as http,
         http.ws_connect(gateway.websocket_url, headers={"Authorization": f"Bearer {gateway.token}"}) as socket,
     ):
