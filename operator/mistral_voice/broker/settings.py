@@ -48,7 +48,13 @@ def parse(argv: Sequence[str]) -> Settings:
     _flag(parser, "log-level", "info", str, "debug, info, warning or error")
     _flag(parser, "drain-accept-seconds", 5.0, float, "how long new lines are accepted after SIGTERM")
     _flag(parser, "drain-seconds", 60.0, float, "how long sessions may take to move elsewhere, after that")
-    _flag(parser, "any-address", "", bool, "take tickets also from another address than their line's, where the network changes addresses")
+    _flag(
+        parser,
+        "any-address",
+        "false",
+        _truth,
+        "true: take tickets also from another address than their line's, where the network changes addresses",
+    )
     _flag(parser, "upstream-url", "", str, "for tests with a simulator: takes the place of Mistral's hosts")
     _flag(parser, "upstream-ca", "", str, "for tests with a simulator: PEM file with its certificate authority")
     given = parser.parse_args(argv)
@@ -73,6 +79,12 @@ def parse(argv: Sequence[str]) -> Settings:
         upstream_url=given.upstream_url or None,
         upstream_ca=given.upstream_ca or None,
     )
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError("must be true or false")
+    return text == "true"
 
 
 def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: Any, purpose: str) -> None:

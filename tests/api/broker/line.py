@@ -3,7 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -21,7 +21,6 @@ class Hand:
 
     http: aiohttp.ClientSession
     url: str
-    messages: list[FromBroker] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
     async def line(self, token: str, session: str = "sess_1", epoch: int = 1, **wanted: Any) -> AsyncIterator["OpenLine"]:
