@@ -12,7 +12,7 @@ import uvloop
 from aiohttp import web
 
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
-from mistral_voice.controlplane.api import BrokerPort
+from mistral_voice.controlplane.broker_port import BrokerPort
 from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable

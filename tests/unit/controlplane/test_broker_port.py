@@ -21,7 +21,7 @@ from mistral_voice.contract.lease import (
 )
 from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification
-from mistral_voice.controlplane.api import BrokerPort
+from mistral_voice.controlplane.broker_port import BrokerPort
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.main import listening
 from mistral_voice.controlplane.metrics import ControlPlaneMetrics
