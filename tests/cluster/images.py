@@ -25,7 +25,7 @@ PIP_CONF = "/etc/pip.conf"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Settings of the machine's pip that a build needs to reach the same packages.
 PIP_SETTINGS = ("default-timeout", "extra-index-url", "index-url", "proxy", "retries", "timeout", "trusted-host")
-UNUSED_LAYERS_KEPT = "168h"
+UNUSED_LAYERS_KEPT = "24h"
 
 
 @dataclass(frozen=True)
