@@ -72,7 +72,8 @@ class Talkative(ScriptedTemperament):
         return ear
 
     async def reply(self, request: ChatRequest, script: ScriptInUse, session: str | None) -> Reply:
-        asked = next(message.text() for message in reversed(request.messages) if message.role == "user")
+        # Two questions with nothing heard between them come as one message: the last counts.
+        asked = next(message.text() for message in reversed(request.messages) if message.role == "user").rpartition("\n")[2]
         text = LONG if "france" in plain(asked) else answer(asked, SystemClock().wall())
         return Reply([Piece(100 + number * 10, f" {word}") for number, word in enumerate(text.split())])
 
