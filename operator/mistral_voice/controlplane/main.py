@@ -12,13 +12,16 @@ import uvloop
 from aiohttp import web
 
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
+from mistral_voice.controlplane import copying
+from mistral_voice.controlplane.backup_schedule import BackupSchedule
 from mistral_voice.controlplane.broker_port import BrokerPort
 from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
 from mistral_voice.controlplane.metrics import PREFIX, ControlPlaneMetrics
 from mistral_voice.controlplane.settings import Settings, parse
-from mistral_voice.controlplane.store.database import DatabaseUnusable, open_database
+from mistral_voice.controlplane.store.database import open_database
+from mistral_voice.controlplane.store.errors import DatabaseUnusable
 from mistral_voice.controlplane.upkeep import StatusWriter, Upkeep
 from mistral_voice.controlplane.watching import CatalogueWatch
 from mistral_voice.kube.access import Access, NoAccess, load_access
@@ -39,7 +42,12 @@ _log: Final = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until SIGTERM, answer what was asked, and return 0; 1 if the cluster, the database, a certificate or a port can't be used."""
+    """Serve until SIGTERM, answer what was asked, and return 0; 1 if the cluster, the database, a certificate or a port can't be used.
+
+    `backup` and `restore` copy the database instead.
+    """
+    if argv and argv[0] in copying.COMMANDS:
+        return copying.main(argv)
     settings = parse(argv)
     logs.configure("control-plane", settings.log_level)
     try:
@@ -86,9 +94,15 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
         watch = CatalogueWatch(kube, catalogue, upkeep.plans_changed.set)
         elector = LeaderElector(kube, namespace=access.namespace, name=settings.lease_name, identity=settings.name)
         writer = StatusWriter(kube, watch, keys, elector, clock.wall)
+        backups = BackupSchedule.of(settings, database, metrics, clock.wall)
         await closing.enter_async_context(observing_loop_lag(loop_lag_histogram(PREFIX.rstrip("_"), registry)))
         running = background.running(
-            ledger=ledger.run(), watch=watch.run(), upkeep=upkeep.run(), status=writer.run(), certificate=_keep_certificate(certificate)
+            ledger=ledger.run(),
+            watch=watch.run(),
+            upkeep=upkeep.run(),
+            status=writer.run(),
+            certificate=_keep_certificate(certificate),
+            backups=backups.run() if backups is not None else _nothing(),
         )
         await closing.enter_async_context(running)
 
@@ -115,6 +129,10 @@ async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLCont
         yield runner.addresses[0][1]
     finally:
         await asyncio.shield(runner.cleanup())
+
+
+async def _nothing() -> None:
+    """Stand for work that there is none of."""
 
 
 async def _keep_certificate(certificate: ServedCertificate | None) -> None:

@@ -20,6 +20,8 @@ class ControlPlaneMetrics:
         self.unavailable = Counter(f"{PREFIX}ledger_unavailable", "Requests that the database could not answer.", registry=registry)
         self.expired = Counter(f"{PREFIX}expired_leases", "Leases that ran out and were settled by estimate.", registry=registry)
         self.waiting = Gauge(f"{PREFIX}ledger_waiting", "Requests that wait for a transaction.", registry=registry)
+        self.backups = Counter(f"{PREFIX}backups", "Scheduled backups of the database, by outcome.", ["outcome"], registry=registry)
+        self.backed_up = Gauge(f"{PREFIX}last_backup_timestamp_seconds", "When the youngest backup was made.", registry=registry)
         self.active_keys = Gauge(f"{PREFIX}active_keys", "Keys of a pool that take new sessions.", ["pool"], registry=registry)
 
     def answered(self, asked: str, plan: str, answer: LeaseGrant | Refusal | None) -> None:

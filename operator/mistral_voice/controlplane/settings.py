@@ -24,6 +24,9 @@ class Settings:
     tls_directory: Path | None
     lease_name: str
     log_level: str
+    backup_directory: Path | None = None
+    backup_every_seconds: int = 3600
+    backup_keep: int = 48
 
     def url(self) -> str:
         """Return the database's URL. Raises OSError if its file can't be read."""
@@ -42,6 +45,9 @@ def parse(argv: Sequence[str]) -> Settings:
     _flag(parser, "brokers", "", str, "ServiceAccounts of brokers, namespace/name, with commas between")
     _flag(parser, "tls-directory", "", str, "directory with tls.crt and tls.key; without one there is no TLS")
     _flag(parser, "lease-name", "mistral-voice-control-plane", str, "Lease of the replica that writes the pools' status")
+    _flag(parser, "backup-directory", "", str, "directory for SQLite's scheduled backups; without one there are none")
+    _flag(parser, "backup-every-seconds", 3600, _at_least_one, "seconds from one backup to the next")
+    _flag(parser, "backup-keep", 48, _at_least_one, "how many backups are kept")
     _flag(parser, "log-level", "info", str, "debug, info, warning or error")
     given = parser.parse_args(argv)
     for needed in ("name", "brokers"):
@@ -58,7 +64,17 @@ def parse(argv: Sequence[str]) -> Settings:
         tls_directory=Path(given.tls_directory) if given.tls_directory else None,
         lease_name=given.lease_name,
         log_level=given.log_level,
+        backup_directory=Path(given.backup_directory) if given.backup_directory else None,
+        backup_every_seconds=given.backup_every_seconds,
+        backup_keep=given.backup_keep,
     )
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return number
 
 
 def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: Any, purpose: str) -> None:

@@ -1,7 +1,7 @@
 """Open the database: SQLite in a file of a local disk, or PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from mistral_voice.controlplane.store.errors import DatabaseUnusable
 from mistral_voice.controlplane.store.file_system import magic_of, network_file_system
+from mistral_voice.controlplane.store.lock import DatabaseLock
 from mistral_voice.controlplane.store.migrate import migrate
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -27,16 +29,14 @@ class Dialect(StrEnum):
     POSTGRESQL = "postgresql"
 
 
-class DatabaseUnusable(Exception):
-    """The database can't be used; the text says why and what to do. Never holds the URL, which may hold a password."""
-
-
 @dataclass(frozen=True)
 class Database:
     """An open database, migrated."""
 
     engine: AsyncEngine
     dialect: Dialect
+    file: Path | None = None
+    """The file of SQLite's."""
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -59,19 +59,28 @@ async def open_database(url: str, *, connections: int = 5) -> AsyncIterator[Data
     Raises `DatabaseUnusable`.
     """
     parsed = _parse(url)
-    if parsed.get_backend_name() == Dialect.SQLITE:
-        database = Database(_sqlite(parsed, connections), Dialect.SQLITE)
-    else:
-        database = Database(_postgresql(parsed, connections), Dialect.POSTGRESQL)
-    try:
+    with ExitStack() as closing:
+        if parsed.get_backend_name() == Dialect.SQLITE:
+            file = _file(parsed)
+            closing.enter_context(DatabaseLock(file).shared())
+            database = Database(_sqlite(parsed, connections), Dialect.SQLITE, file)
+        else:
+            database = Database(_postgresql(parsed, connections), Dialect.POSTGRESQL)
         try:
-            await migrate(database.engine, exclusive=database.dialect is Dialect.POSTGRESQL)
-        except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            raise DatabaseUnusable(f"The database can't be opened or brought up to date: {cause}") from error
-        yield database
-    finally:
-        await database.engine.dispose()
+            try:
+                await migrate(database.engine, exclusive=database.dialect is Dialect.POSTGRESQL)
+            except SQLAlchemyError as error:
+                cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+                raise DatabaseUnusable(f"The database can't be opened or brought up to date: {cause}") from error
+            yield database
+        finally:
+            await database.engine.dispose()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of the database that a URL names; None if it is none of SQLite. Raises `DatabaseUnusable`."""
+    parsed = _parse(url)
+    return _file(parsed) if parsed.get_backend_name() == Dialect.SQLITE else None
 
 
 def _parse(url: str) -> URL:
@@ -84,7 +93,7 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL, connections: int) -> AsyncEngine:
+def _file(url: URL) -> Path:
     if not url.database or url.database == ":memory:":
         raise DatabaseUnusable("The ledger needs a file: its URL is sqlite:/// and the path of one.")
     directory = Path(url.database).absolute().parent
@@ -97,6 +106,10 @@ def _sqlite(url: URL, connections: int) -> AsyncEngine:
             f"The directory {directory} lies on a network file system ({found}), on which SQLite loses data: use a block volume, "
             "or PostgreSQL."
         )
+    return Path(url.database).absolute()
+
+
+def _sqlite(url: URL, connections: int) -> AsyncEngine:
     engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=connections, max_overflow=0)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -127,15 +140,6 @@ def _postgresql(url: URL, connections: int) -> AsyncEngine:
         isolation_level="READ COMMITTED",
         connect_args={"options": options, "connect_timeout": 5, "application_name": "mistral-voice"},
     )
-
-
-async def backup(database: Database, target: Path) -> None:
-    """Write a copy of an SQLite database to a new file, whole and without gaps, while it is in use. Raises `DatabaseUnusable`."""
-    if database.dialect is not Dialect.SQLITE:
-        raise DatabaseUnusable("Only SQLite is backed up so: use pg_dump or your provider's backups for PostgreSQL.")
-    async with database.engine.connect() as connection:
-        driver = await connection.get_raw_connection()
-        await connection.run_sync(lambda _: driver.cursor().execute("VACUUM INTO ?", (str(target),)))
 
 
 async def ping(database: Database) -> None:

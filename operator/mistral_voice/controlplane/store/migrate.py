@@ -5,13 +5,20 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x6D765F6C65646772
 """The name of the lock under which replicas migrate one after the other: any number that no other program takes."""
+
+
+def known_revisions() -> frozenset[str]:
+    """Return the schema's versions that this program can bring up to date, its own among them."""
+    return frozenset(script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions())
 
 
 class SchemaUnknown(SQLAlchemyError):
@@ -29,7 +36,7 @@ async def migrate(engine: AsyncEngine, *, exclusive: bool) -> None:
 
 def _upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")

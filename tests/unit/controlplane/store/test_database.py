@@ -5,7 +5,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from mistral_voice.controlplane.store.database import DatabaseUnusable, backup, open_database
+from mistral_voice.controlplane.store.database import open_database
+from mistral_voice.controlplane.store.errors import DatabaseUnusable
 from mistral_voice.controlplane.store.file_system import magic_of, network_file_system
 from mistral_voice.controlplane.store.schema import metadata
 from tests.support.ledger import World, a_report, a_request, ledger_at, sqlite_url
@@ -37,16 +38,6 @@ async def test_a_commit_is_on_the_disk_before_it_is_answered(world: World) -> No
     async with world.database.reading() as connection:
         assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
         assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 2
-
-
-async def test_a_backup_taken_in_use_is_a_whole_database(world: World, tmp_path: Path) -> None:
-    await world.ledger.admit(a_request())
-    await world.ledger.renew(a_report(seconds=3))
-    (tmp_path / "copy").mkdir()
-    await backup(world.database, tmp_path / "copy" / "ledger.db")
-    async with ledger_at(sqlite_url(tmp_path / "copy")) as copy:
-        assert await copy.used() == (3000, 0)
-        assert await copy.held() == 1
 
 
 @pytest.mark.parametrize(
