@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
 from mistral_voice.controlplane import copying
+from mistral_voice.controlplane.api.server import PeoplesApi
 from mistral_voice.controlplane.backup_schedule import BackupSchedule
 from mistral_voice.controlplane.broker_port import BrokerPort
 from mistral_voice.controlplane.catalogue import Catalogue
@@ -25,8 +26,9 @@ from mistral_voice.controlplane.store.errors import DatabaseUnusable
 from mistral_voice.controlplane.upkeep import StatusWriter, Upkeep
 from mistral_voice.controlplane.watching import CatalogueWatch
 from mistral_voice.kube.access import Access, NoAccess, load_access
+from mistral_voice.kube.authorization import Authorizer
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.identity import Identity
+from mistral_voice.kube.identity import Identity, TokenReviews, user_of
 from mistral_voice.kube.lease import LeaderElector
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background
@@ -110,10 +112,14 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
             return watch.not_ready_because() or upkeep.problem
 
         brokers = BrokerPort(Identity(kube, clock.monotonic, CONTROL_PLANE_AUDIENCE), settings.brokers, ledger, keys, metrics, not_ready)
+        users = TokenReviews(kube, clock.monotonic, CONTROL_PLANE_AUDIENCE, user_of)
+        people = PeoplesApi(users, Authorizer(kube, clock.monotonic), database, catalogue, keys, clock.wall, not_ready)
+        app = brokers.app()
+        people.add_to(app)
         health = health_app(registry, not_ready, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,
-            listening(brokers.app(), settings.host, settings.port, certificate.context if certificate is not None else None) as port,
+            listening(app, settings.host, settings.port, certificate.context if certificate is not None else None) as port,
         ):
             _log.info("listening", extra=logs.fields(port=port, metrics_port=metrics_port, database=database.dialect.value))
             yield ControlPlane(port, metrics_port, upkeep)

@@ -115,6 +115,8 @@ entries: Final = Table(
     Column("micro_units", _BIG, nullable=False),
     Index("entries_tenant", "plan", "namespace", "period"),
     Index("entries_at", "at"),
+    Index("entries_plan_pages", "plan", "id"),
+    Index("entries_namespace_pages", "namespace", "integration", "id"),
 )
 """The ledger. Rows are only ever added."""
 
@@ -130,8 +132,9 @@ audit: Final = Table(
     Column("session", String(64), nullable=False),
     Column("reason", String(40), nullable=False),
     Column("message", Text, nullable=False),
-    Index("audit_tenant", "namespace", "at"),
     Index("audit_at", "at"),
+    Index("audit_plan_pages", "plan", "id"),
+    Index("audit_namespace_pages", "namespace", "id"),
 )
 
 plans: Final = Table(

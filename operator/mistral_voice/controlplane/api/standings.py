@@ -1,0 +1,178 @@
+"""How much was used, is held and is left: read from balances and holds, never by adding up the ledger."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mistral_voice.contract.v1alpha1.plan import Limits, PlanSpecification
+from mistral_voice.controlplane.api.answers import (
+    Amounts,
+    Bounds,
+    Holding,
+    IntegrationUsage,
+    NamespaceUsage,
+    Page,
+    PlanSummary,
+    PlanUsage,
+    Standing,
+    TenantPlan,
+    TenantUsage,
+)
+from mistral_voice.controlplane.ledger.decisions import KnownPlan
+from mistral_voice.controlplane.ledger.records import Balance, Held, Scope, Window
+from mistral_voice.controlplane.ledger.window import present, window_of
+from mistral_voice.controlplane.store import reading, schema
+
+MOST_INTEGRATIONS = 500
+"""So many integrations of a namespace are listed with it."""
+
+
+def summary(name: str, plan: KnownPlan, now: int) -> PlanSummary:
+    """Return what a plan is."""
+    return PlanSummary(**_summary(name, plan, now))
+
+
+async def plan_usage(connection: AsyncConnection, name: str, plan: KnownPlan, now: int) -> PlanUsage:
+    """Return the use of a plan by all its namespaces."""
+    scope = Scope(name)
+    found = (await connection.execute(select(schema.balances).where(schema.balances.c.scope == scope.key))).one_or_none()
+    held = await reading.held(connection, [scope], now)
+    balance = _present(found, scope, window_of(plan.spec, now))
+    return PlanUsage(**_summary(name, plan, now), total=_standing(balance, held.get(scope, Held()), plan.spec.total))
+
+
+async def tenants(connection: AsyncConnection, name: str, plan: KnownPlan, after: str, limit: int, now: int) -> Page[TenantUsage]:
+    """Return a plan's namespaces in the order of their names."""
+    table = schema.balances
+    wanted = (table.c.plan == name, table.c.namespace > after, table.c.integration == "")
+    rows = (await connection.execute(select(table).where(*wanted).order_by(table.c.namespace).limit(limit + 1))).all()
+    some = rows[:limit]
+    held = await reading.held(connection, [Scope(name, row.namespace) for row in some], now) if some else {}
+    window = window_of(plan.spec, now)
+    items = []
+    for row in some:
+        scope = Scope(name, row.namespace)
+        standing = _standing(_present(row, scope, window), held.get(scope, Held()), plan.spec.limits)
+        items.append(TenantUsage(namespace=row.namespace, standing=standing))
+    return Page(items=tuple(items), next=some[-1].namespace if len(rows) > limit else None)
+
+
+async def integrations(connection: AsyncConnection, name: str, plan: KnownPlan, after: str, limit: int, now: int) -> Page[IntegrationUsage]:
+    """Return a plan's integrations in the order of their namespaces and names. `after` is `namespace/name`."""
+    table = schema.balances
+    wanted = [table.c.plan == name, table.c.integration != ""]
+    if after:
+        wanted.append(tuple_(table.c.namespace, table.c.integration) > tuple_(*after.split("/", 1)))
+    query = select(table).where(*wanted).order_by(table.c.namespace, table.c.integration).limit(limit + 1)
+    rows = (await connection.execute(query)).all()
+    items = await _integrations(connection, name, plan.spec, rows[:limit], now)
+    last = items[-1] if len(rows) > limit else None
+    return Page(items=tuple(items), next=f"{last.namespace}/{last.integration}" if last is not None else None)
+
+
+async def namespace_usage(connection: AsyncConnection, namespace: str, plans: Iterable[tuple[str, KnownPlan]], now: int) -> NamespaceUsage:
+    """Return what a namespace uses of each plan that it has used in a period that goes on or is past."""
+    known = dict(plans)
+    table = schema.balances
+    scopes = {Scope(name, namespace).key: name for name in known}
+    rows = await connection.execute(select(table).where(table.c.scope.in_(sorted(scopes))).order_by(table.c.plan))
+    found = [await _tenant_plan(connection, row, known[row.plan], now) for row in rows.all()]
+    return NamespaceUsage(namespace=namespace, plans=tuple(found))
+
+
+async def _tenant_plan(connection: AsyncConnection, row: Row[Any], plan: KnownPlan, now: int) -> TenantPlan:
+    table = schema.balances
+    scope, window = Scope(row.plan, row.namespace), window_of(plan.spec, now)
+    held = await reading.held(connection, [scope], now)
+    wanted = (table.c.plan == row.plan, table.c.namespace == row.namespace, table.c.integration != "")
+    query = select(table).where(*wanted).order_by(table.c.integration).limit(MOST_INTEGRATIONS + 1)
+    rows = (await connection.execute(query)).all()
+    listed = await _integrations(connection, row.plan, plan.spec, rows[:MOST_INTEGRATIONS], now)
+    return TenantPlan(
+        plan=row.plan,
+        deleted=plan.deleted,
+        period=window.period,
+        period_length=plan.spec.period,
+        currency=window.currency,
+        enforcement=plan.spec.enforcement,
+        standing=_standing(_present(row, scope, window), held.get(scope, Held()), plan.spec.limits),
+        integrations=tuple(listed),
+        more_integrations=len(rows) > MOST_INTEGRATIONS,
+    )
+
+
+async def _integrations(
+    connection: AsyncConnection, name: str, plan: PlanSpecification, rows: Sequence[Row[Any]], now: int
+) -> list[IntegrationUsage]:
+    if not rows:
+        return []
+    window = window_of(plan, now)
+    namespaces = sorted({row.namespace for row in rows})
+    held = await reading.held(connection, [Scope(name, namespace) for namespace in namespaces], now)
+    begun = {(row.namespace, row.integration): row.begun for row in await connection.execute(_begun(name, rows, window))}
+    found = []
+    for row in rows:
+        scope = Scope(name, row.namespace, row.integration)
+        standing = _standing(_present(row, scope, window), held.get(scope, Held()), plan.per_integration)
+        sessions = begun.get((row.namespace, row.integration), 0)
+        found.append(IntegrationUsage(namespace=row.namespace, integration=row.integration, sessions=sessions, standing=standing))
+    return found
+
+
+def _begun(plan: str, rows: Sequence[Row[Any]], window: Window) -> Select[Any]:
+    """Count sessions that began in a period, integration by integration, as the index has them."""
+    sessions = schema.sessions
+    first = datetime.fromisoformat(window.period if len(window.period) > 7 else f"{window.period}-01").replace(tzinfo=UTC)
+    wanted = and_(
+        tuple_(sessions.c.namespace, sessions.c.integration).in_([(row.namespace, row.integration) for row in rows]),
+        sessions.c.started_at >= int(first.timestamp() * 1000),
+        sessions.c.plan == plan,
+    )
+    by = (sessions.c.namespace, sessions.c.integration)
+    return select(*by, func.count().label("begun")).where(wanted).group_by(*by)
+
+
+def _summary(name: str, plan: KnownPlan, now: int) -> dict[str, Any]:
+    window, spec = window_of(plan.spec, now), plan.spec
+    return {
+        "plan": name,
+        "deleted": plan.deleted,
+        "pool": spec.pool_ref.name,
+        "period": window.period,
+        "period_length": spec.period,
+        "currency": window.currency,
+        "enforcement": spec.enforcement,
+        "stop_policy": spec.stop_policy,
+    }
+
+
+def _present(row: Row[Any] | None, scope: Scope, window: Window) -> Balance:
+    """Return the balance of the present period: that of one that is over counts no more, although nobody has put it aside yet."""
+    balance, _ = present(reading.balance_of(row, scope) if row is not None else None, scope, window)
+    return balance
+
+
+def _standing(balance: Balance, held: Held, limits: Limits | None) -> Standing:
+    seconds = None if limits is None else limits.session_seconds_per_period
+    bounds = Bounds(
+        sessions=None if limits is None else limits.concurrent_sessions,
+        session_ms=None if seconds is None else seconds * 1000,
+        micro_units=None if limits is None else limits.spend_micro_units,
+    )
+    return Standing(
+        used=Amounts(session_ms=balance.session_ms, micro_units=balance.micro_units),
+        held=Holding(sessions=held.sessions, session_ms=held.session_ms, micro_units=held.micro_units),
+        limits=bounds,
+        left=Bounds(
+            sessions=_left(bounds.sessions, held.sessions),
+            session_ms=_left(bounds.session_ms, balance.session_ms + held.session_ms),
+            micro_units=_left(bounds.micro_units, balance.micro_units + held.micro_units),
+        ),
+    )
+
+
+def _left(bound: int | None, taken: int) -> int | None:
+    return None if bound is None else max(0, bound - taken)

@@ -1,0 +1,183 @@
+"""What people are told, over real sockets, of a real ledger."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from mistral_voice.controlplane.api.focus import COLUMNS
+from tests.support.ledger import World, a_report, a_request
+from tests.support.peoples_api import Served, peoples_api
+
+MANDATORY = {
+    *(
+        "BilledCost",
+        "BillingAccountId",
+        "BillingAccountName",
+        "BillingCurrency",
+        "BillingPeriodEnd",
+        "BillingPeriodStart",
+        "ChargeCategory",
+    ),
+    *("ChargeClass", "ChargeDescription", "ChargePeriodEnd", "ChargePeriodStart", "ContractedCost", "EffectiveCost", "InvoiceIssuerName"),
+    *("ListCost", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName"),
+    *("HostProviderName", "ServiceProviderName"),
+}
+OWN = ("/namespaces/shop/usage", "/namespaces/shop/sessions", "/namespaces/shop/audit", "/namespaces/shop/entries")
+PLATFORMS = ("/plans/standard/usage", "/plans/standard/tenants", "/plans/standard/integrations", "/plans/standard/sessions",
+             "/plans/standard/audit", "/plans/standard/entries", "/pools/main")  # fmt: skip
+
+
+class Person:
+    def __init__(self, http: aiohttp.ClientSession, served: Served) -> None:
+        self._http, self.served = http, served
+
+    async def ask(self, path: str, who: str = "platform", **headers: str) -> tuple[int, Any]:
+        token = {"Authorization": f"Bearer {who}"} if who else {}
+        async with self._http.get(f"{self.served.base_url}/api/v1{path}", headers={**token, **headers}) as answer:
+            if answer.content_type == "text/csv":
+                return answer.status, await answer.text()
+            assert answer.content_type == ("application/json" if answer.ok else "application/problem+json")
+            body = await answer.json(content_type=None)
+            assert answer.ok or body["status"] == answer.status
+            return answer.status, body
+
+
+@pytest.fixture
+async def person(world: World) -> AsyncIterator[Person]:
+    world.set_plan(limits={"concurrentSessions": 3, "sessionSecondsPerPeriod": 600, "spendPerPeriod": "2.00"})
+    async with peoples_api(world) as served, aiohttp.ClientSession() as http:
+        await served.keys.refresh()
+        yield Person(http, served)
+
+
+async def used(world: World) -> None:
+    """A shop that has talked for ten seconds and goes on, and another tenant of the plan."""
+    for session, namespace in (("s1", "shop"), ("s2", "shop"), ("s3", "bank")):
+        await world.ledger.admit(a_request(session, namespace=namespace))
+    world.now += 10
+    await world.ledger.renew(a_report("s1", seconds=10, tokens=1000))
+    await world.ledger.release(a_report("s2", seconds=5))
+
+
+async def test_a_plans_use_and_what_is_left_of_each_namespaces_limits(person: Person, world: World) -> None:
+    await used(world)
+    _, plan = await person.ask("/plans/standard/usage")
+    assert plan["total"]["used"] == {"sessionMs": 15_000, "microUnits": 2_000}
+    assert plan["total"]["held"]["sessions"] == 2
+    _, page = await person.ask("/plans/standard/tenants?limit=1")
+    assert [item["namespace"] for item in page["items"]] == ["bank"]
+    _, page = await person.ask(f"/plans/standard/tenants?limit=1&cursor={page['next']}")
+    (shop,) = page["items"]
+    assert (shop["namespace"], page["next"]) == ("shop", None)
+    standing = shop["standing"]
+    assert standing["left"]["sessions"] == 2
+    assert standing["left"]["sessionMs"] == 600_000 - 15_000 - standing["held"]["sessionMs"]
+    assert standing["left"]["microUnits"] == 2_000_000 - 2_000 - standing["held"]["microUnits"]
+
+
+async def test_use_by_integration_page_by_page(person: Person, world: World) -> None:
+    await used(world)
+    _, first = await person.ask("/plans/standard/integrations?limit=1")
+    _, rest = await person.ask(f"/plans/standard/integrations?cursor={first['next']}")
+    listed = [(item["namespace"], item["integration"], item["sessions"]) for item in (*first["items"], *rest["items"])]
+    assert listed == [("bank", "assistant", 1), ("shop", "assistant", 2)]
+
+
+async def test_a_period_that_is_over_counts_no_more(person: Person, world: World) -> None:
+    await used(world)
+    world.now += 40 * 86_400
+    _, space = await person.ask("/namespaces/shop/usage", "tenant")
+    (plan,) = space["plans"]
+    assert plan["standing"]["used"] == {"sessionMs": 0, "microUnits": 0}
+    assert plan["integrations"][0]["sessions"] == 0
+
+
+async def test_a_tenant_sees_its_own_and_nothing_of_others(person: Person, world: World) -> None:
+    await used(world)
+    for path in OWN:
+        status, body = await person.ask(path, "tenant")
+        assert status == 200
+        assert "bank" not in str(body)
+    _, leases = await person.ask("/namespaces/shop/sessions", "tenant")
+    assert [(lease["session"], lease["running"]) for lease in leases["items"]] == [("s1", True)]
+    for path in (*PLATFORMS, "/namespaces/bank/usage", "/plans/unheard-of/usage"):
+        status, problem = await person.ask(path, "tenant")
+        assert (status, problem["title"]) == (403, "Forbidden")
+    assert await person.ask("/plans", "tenant") == (200, {"items": [], "next": None})
+    assert await person.ask("/pools", "tenant") == (200, {"items": [], "next": None})
+
+
+async def test_nobody_is_told_anything_without_an_accepted_token(person: Person) -> None:
+    for path in (*OWN, *PLATFORMS, "/plans", "/pools"):
+        assert (await person.ask(path, ""))[0] == 401
+        assert (await person.ask(path, "stolen"))[0] == 401
+        assert (await person.ask(path, "", Host="localhost", Cookie="token=platform"))[0] == 401
+    person.served.table.is_down = True
+    assert (await person.ask("/plans"))[0] == 503
+
+
+async def test_a_lists_reader_sees_what_rbac_names(person: Person, world: World) -> None:
+    person.served.table.rights["one"] = {"get mistralvoiceplans/usage standard"}
+    assert [plan["plan"] for plan in (await person.ask("/plans", "one"))[1]["items"]] == ["standard"]
+    assert [pool["pool"] for pool in (await person.ask("/pools"))[1]["items"]] == ["main"]
+
+
+async def test_keys_are_told_by_name_and_state_and_their_secrets_not_at_all(person: Person) -> None:
+    _, pool = await person.ask("/pools/main")
+    assert [(key["name"], key["state"]) for key in pool["keys"]] == [("first", "Probing")]
+    assert "secret-mistral" not in str(pool)
+
+
+async def test_entries_and_audit_come_the_latest_first_and_are_filtered(person: Person, world: World) -> None:
+    await used(world)
+    _, page = await person.ask("/plans/standard/entries?namespace=shop&kind=Usage&limit=1")
+    _, rest = await person.ask(f"/plans/standard/entries?namespace=shop&kind=Usage&cursor={page['next']}")
+    ids = [item["id"] for item in (*page["items"], *rest["items"])]
+    assert ids == sorted(ids, reverse=True)
+    assert {item["namespace"] for item in rest["items"]} == {"shop"}
+    assert sum(item["microUnits"] for item in (*page["items"], *rest["items"])) == 2_000
+    _, audit = await person.ask("/namespaces/shop/audit?event=SessionAdmitted", "tenant")
+    assert [item["session"] for item in audit["items"]] == ["s2", "s1"]
+
+
+async def test_cost_leaves_in_focus_format(person: Person, world: World) -> None:
+    await used(world)
+    status, text = await person.ask("/namespaces/shop/costs?from=2026-11-01&to=2026-12-01", "tenant")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert status == 200
+    assert MANDATORY <= set(rows[0]) == set(COLUMNS)
+    (row,) = rows
+    assert (row["BilledCost"], row["BillingCurrency"], row["ConsumedQuantity"]) == ("0.002000", "EUR", "1000")
+    assert (row["BillingPeriodStart"], row["BillingPeriodEnd"]) == ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    assert row["SubAccountId"] == "shop"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?limit=0", "?limit=501", "?limit=1e2", "?limit=1&limit=1", "?cursor=x'--", "?cursor=99999999999999999999", "?kind=Any", "?unknown=1",
+     "?namespace=UPPER", "?namespace=a%0a", "?integration=%00", "?namespace=" + "a" * 64],
+)  # fmt: skip
+async def test_what_is_out_of_bounds_is_refused_in_a_sentence(person: Person, query: str) -> None:
+    status, problem = await person.ask(f"/plans/standard/entries{query}")
+    assert status == 400
+    assert problem["detail"].endswith(".")
+
+
+@pytest.mark.parametrize("days", ["", "?from=2026-11-01", "?from=2026-02-30&to=2026-03-01", "?from=2026-11-02&to=2026-11-01",
+                                  "?from=2026-01-01&to=2026-11-01"])  # fmt: skip
+async def test_an_export_needs_a_range_of_days(person: Person, days: str) -> None:
+    assert (await person.ask(f"/plans/standard/costs{days}"))[0] == 400
+
+
+async def test_there_is_nothing_beyond_what_is_described(person: Person) -> None:
+    assert (await person.ask("/"))[0] == 404
+    assert (await person.ask("/plans/standard"))[0] == 404
+    _, described = await person.ask("/openapi.json", "")
+    assert described["openapi"] == "3.1.0"
+    for path in (*OWN, *PLATFORMS):
+        name = path.replace("/standard/", "/{plan}/").replace("/shop/", "/{namespace}/").replace("/main", "/{pool}")
+        assert f"/api/v1{name}" in described["paths"]
