@@ -12,6 +12,7 @@ from mistral_voice.controlplane.ledger.ledger import LedgerUnavailable
 from mistral_voice.controlplane.ledger.records import AuditEntry
 from mistral_voice.controlplane.store import reading, schema
 from mistral_voice.controlplane.store.database import Database
+from mistral_voice.controlplane.store.writing import add_audit
 
 
 class Catalogue:
@@ -74,11 +75,7 @@ class Catalogue:
                         await connection.execute(insert(table), [values])
                     else:
                         await connection.execute(update(table).where(table.c.name == name), values)
-                    await connection.execute(insert(schema.audit), [_changed(name, now, deleted=plan.deleted)])
+                    event = "PlanDeleted" if plan.deleted else "PlanChanged"
+                    await add_audit(connection, database.dialect, [AuditEntry(now, event, name)])
         except (SQLAlchemyError, OSError) as error:
             raise LedgerUnavailable(str(error).partition("\n")[0]) from error
-
-
-def _changed(name: str, now: int, *, deleted: bool) -> dict[str, object]:
-    entry = AuditEntry(now, "PlanDeleted" if deleted else "PlanChanged", name)
-    return {field: getattr(entry, field) for field in AuditEntry.__slots__}

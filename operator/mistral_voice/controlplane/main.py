@@ -92,7 +92,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
         await catalogue.recall(database)
         keys = KeyRing(database, lambda: catalogue.pools, clock.wall)
         ledger = Ledger(database, lambda: catalogue.plans, keys.choose, clock.wall)
-        upkeep = Upkeep(database, ledger, keys, catalogue, metrics, clock.wall)
+        upkeep = Upkeep(database, ledger, keys, catalogue, metrics, clock.wall, settings.retention)
         watch = CatalogueWatch(kube, catalogue, upkeep.plans_changed.set)
         elector = LeaderElector(kube, namespace=access.namespace, name=settings.lease_name, identity=settings.name)
         writer = StatusWriter(kube, watch, keys, elector, clock.wall)

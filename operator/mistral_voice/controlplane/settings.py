@@ -3,9 +3,11 @@
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from mistral_voice.controlplane.store.retention import Retention
 
 _ENVIRONMENT: Final = "MISTRAL_VOICE_"
 
@@ -24,6 +26,7 @@ class Settings:
     tls_directory: Path | None
     lease_name: str
     log_level: str
+    retention: Retention = field(default_factory=Retention)
     backup_directory: Path | None = None
     backup_every_seconds: int = 3600
     backup_keep: int = 48
@@ -45,6 +48,9 @@ def parse(argv: Sequence[str]) -> Settings:
     _flag(parser, "brokers", "", str, "ServiceAccounts of brokers, namespace/name, with commas between")
     _flag(parser, "tls-directory", "", str, "directory with tls.crt and tls.key; without one there is no TLS")
     _flag(parser, "lease-name", "mistral-voice-control-plane", str, "Lease of the replica that writes the pools' status")
+    _flag(parser, "keep-session-days", 30, _at_least_one, "days that a session and its use are kept after its end")
+    _flag(parser, "keep-entry-days", 400, _at_least_one, "days that the ledger's entries are kept; sums of periods stay for good")
+    _flag(parser, "keep-audit-days", 90, _at_least_one, "days that the audit is kept")
     _flag(parser, "backup-directory", "", str, "directory for SQLite's scheduled backups; without one there are none")
     _flag(parser, "backup-every-seconds", 3600, _at_least_one, "seconds from one backup to the next")
     _flag(parser, "backup-keep", 48, _at_least_one, "how many backups are kept")
@@ -64,6 +70,7 @@ def parse(argv: Sequence[str]) -> Settings:
         tls_directory=Path(given.tls_directory) if given.tls_directory else None,
         lease_name=given.lease_name,
         log_level=given.log_level,
+        retention=Retention(given.keep_session_days, given.keep_entry_days, given.keep_audit_days),
         backup_directory=Path(given.backup_directory) if given.backup_directory else None,
         backup_every_seconds=given.backup_every_seconds,
         backup_keep=given.backup_keep,

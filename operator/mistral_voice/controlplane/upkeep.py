@@ -13,6 +13,7 @@ from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
 from mistral_voice.controlplane.metrics import ControlPlaneMetrics
 from mistral_voice.controlplane.pool_status import status_of
 from mistral_voice.controlplane.store.database import Database
+from mistral_voice.controlplane.store.retention import Retention, remove_old
 from mistral_voice.controlplane.watching import POOLS, CatalogueWatch
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import KubeError, LeadershipLost
@@ -20,6 +21,7 @@ from mistral_voice.kube.lease import LeaderElector
 
 EVERY_SECONDS: Final = 1.0
 STATUS_SECONDS: Final = 2.0
+REMOVAL_SECONDS: Final = 600.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,8 +37,11 @@ class Upkeep:
         catalogue: Catalogue,
         metrics: ControlPlaneMetrics,
         wall_clock: Callable[[], float],
+        retention: Retention,
     ) -> None:
         self._database = database
+        self._retention = retention
+        self._removal_due = 0.0
         self._ledger = ledger
         self._keys = keys
         self._catalogue = catalogue
@@ -72,9 +77,16 @@ class Upkeep:
         await self._keys.refresh()
         self._metrics.expired.inc(await self._ledger.sweep())
         self._metrics.waiting.set(self._ledger.waiting)
+        await self._remove_old(self._wall_clock())
         for pool in self._catalogue.pools:
             active = sum(record.state is KeyState.ACTIVE for record in self._keys.records(pool).values())
             self._metrics.active_keys.labels(pool).set(active)
+
+    async def _remove_old(self, now: float) -> None:
+        """Remove a batch of what is old, and the next at once, a second later, while there is more."""
+        if self._removal_due <= now or self._removal_due > now + REMOVAL_SECONDS:
+            removed = await remove_old(self._database, self._retention, int(now * 1000))
+            self._removal_due = now if removed.full else now + REMOVAL_SECONDS
 
 
 class StatusWriter:

@@ -178,4 +178,6 @@ def _added(balance: Balance, entry: Entry) -> Balance:
 
 def _audit(now: int, event: str, tenant: Tenant, session: str, refusal: Refusal | None) -> AuditEntry:
     reason, message = ("", "") if refusal is None else (refusal.reason.value, refusal.message)
-    return AuditEntry(now, event, tenant.plan, tenant.namespace, tenant.integration, session, reason, message)
+    entry = AuditEntry(now, event, tenant.plan, tenant.namespace, tenant.integration, session, reason, message)
+    # A minute's refusals of a tenant for one reason are one row: who asks in a loop doesn't fill the disk.
+    return entry if refusal is None else replace(entry, alike=f"{event}/{tenant.scopes[0].key}/{reason}/{now // 60_000}")

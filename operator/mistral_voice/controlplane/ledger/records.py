@@ -165,7 +165,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Something that a person may ask about later."""
+    """Something that a person may ask about later, `times` times. Those that are `alike` are kept as one: anybody can be refused often."""
 
     at: int
     event: str
@@ -175,3 +175,5 @@ class AuditEntry:
     session: str = ""
     reason: str = ""
     message: str = ""
+    alike: str | None = None
+    times: int = 1

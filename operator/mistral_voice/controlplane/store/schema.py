@@ -55,6 +55,7 @@ sessions: Final = Table(
     Column("region", _NAME, nullable=False),
     Column("started_at", _BIG, nullable=False),
     Column("ended_at", _BIG),
+    Index("sessions_ended", "ended_at"),
     Index("sessions_tenant", "namespace", "integration", "started_at"),
 )
 
@@ -132,10 +133,14 @@ audit: Final = Table(
     Column("session", String(64), nullable=False),
     Column("reason", String(40), nullable=False),
     Column("message", Text, nullable=False),
+    Column("alike", String(1100)),
+    Column("times", _BIG, nullable=False, server_default="1"),
+    Index("audit_alike", "alike", unique=True),
     Index("audit_at", "at"),
     Index("audit_plan_pages", "plan", "id"),
     Index("audit_namespace_pages", "namespace", "id"),
 )
+"""What a person may ask about later. Refusals that are `alike` within a minute are one row, with how many `times` there were."""
 
 plans: Final = Table(
     "plans",

@@ -1,6 +1,7 @@
 """Write what a transaction decided."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -26,11 +27,29 @@ async def write(connection: AsyncConnection, dialect: Dialect, written: Written)
         await connection.execute(delete(holds).where(tuple_(holds.c.session, holds.c.epoch).in_(sorted(written.dropped))))
     if written.entries:
         await connection.execute(insert(schema.entries), [_entry(entry) for entry in written.entries])
-    if written.audit:
-        await connection.execute(insert(schema.audit), [_audit(entry) for entry in written.audit])
+    await add_audit(connection, dialect, written.audit)
     await _put(connection, dialect, schema.balances, [_balance(balance) for balance in _sorted(written.balances.values())])
     await _add_past(connection, dialect, _sorted(written.past))
     await _add_totals(connection, dialect, _sorted(written.totals.values()))
+
+
+async def add_audit(connection: AsyncConnection, dialect: Dialect, entries: Sequence[AuditEntry]) -> None:
+    """Add to the audit; of those that are alike, also with one that is there already, one row is made, which has the last one's message."""
+    table = schema.audit
+    single = [_audit(entry) for entry in entries if entry.alike is None]
+    if single:
+        await connection.execute(insert(table), single)
+    alike: dict[str, AuditEntry] = {}
+    for entry in entries:
+        if entry.alike is not None:
+            before = alike.get(entry.alike)
+            alike[entry.alike] = entry if before is None else replace(entry, at=before.at, times=before.times + entry.times)
+    if alike:
+        statement = _insert(dialect, table)
+        changes = {"times": table.c.times + statement.excluded.times, "message": statement.excluded.message}
+        # In one order for all, as everywhere.
+        values = [_audit(alike[key]) for key in sorted(alike)]
+        await connection.execute(statement.on_conflict_do_update(index_elements=[table.c.alike], set_=changes), values)
 
 
 async def make_balances(connection: AsyncConnection, dialect: Dialect, balances: Sequence[Balance]) -> None:
@@ -202,4 +221,6 @@ def _audit(entry: AuditEntry) -> Values:
         "session": entry.session,
         "reason": entry.reason,
         "message": entry.message,
+        "alike": entry.alike,
+        "times": entry.times,
     }
