@@ -1,4 +1,4 @@
-"""What a gateway does every moment beside its sessions: it watches its own event loop, and files that change."""
+"""What a gateway does every moment: it watches its own event loop and files that change, and clears ended sessions away."""
 
 import asyncio
 import gc
@@ -12,6 +12,8 @@ from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.runtime.certificate import ServedCertificate
 
 EVERY_SECONDS = 0.25
+ENDED_AT_ONCE = 16
+"""Ended sessions that are cleared away together."""
 
 
 async def keep_house(metrics: GatewayMetrics, lifecycle: Lifecycle, certificate: ServedCertificate | None) -> None:
@@ -28,6 +30,7 @@ async def _keep_house(
     pauses: "Pauses",
     loop: asyncio.AbstractEventLoop,
 ) -> None:
+    cleared = 0
     while True:
         due = loop.time() + EVERY_SECONDS
         await asyncio.sleep(EVERY_SECONDS)
@@ -37,6 +40,11 @@ async def _keep_house(
         metrics.draining.set(lifecycle.is_draining)
         if certificate is not None:
             certificate.refresh()
+        ended = lifecycle.ended - cleared
+        if ended >= ENDED_AT_ONCE or (ended and not lifecycle.session_count):
+            # A session's parts know each other, so only the collector frees them; by itself it would do so once in hours.
+            gc.collect()
+            cleared = lifecycle.ended
 
 
 class Pauses:

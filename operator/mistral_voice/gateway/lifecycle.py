@@ -69,6 +69,8 @@ class Lifecycle:
         self._missing = missing
         self.phase = Phase.STARTING
         self._sessions: set[Drainable] = set()
+        self.ended = 0
+        """Sessions that have ended."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -103,6 +105,7 @@ class Lifecycle:
     def remove(self, session: Drainable) -> None:
         """A session has ended."""
         self._sessions.discard(session)
+        self.ended += 1
         if not self._sessions:
             self._empty.set()
 

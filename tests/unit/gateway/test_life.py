@@ -1,6 +1,7 @@
 """A gateway's life: the sessions' longest time, slow readers, TLS, and an orderly end."""
 
 import asyncio
+import gc
 import json
 import signal
 import ssl
@@ -12,6 +13,7 @@ import pytest
 import trustme
 
 from mistral_voice.contract.gateway_config import encode
+from mistral_voice.gateway.connection import Connection
 from mistral_voice.gateway.outbound import Outbound
 from mistral_voice.gateway.server import PING_SECONDS
 from tests.support.gateway import (
@@ -34,6 +36,23 @@ LONG_REPLY = {
     "chat": {"replies": [{"text": "It goes on and on for quite a while. " * 8, "token_ms": 20}]},
     "speech": {"ms_per_character": MS_PER_CHARACTER},
 }
+
+
+async def test_ended_sessions_are_cleared_away_though_the_collector_seldom_runs(gateway: GatewayHandle) -> None:
+    def kept() -> int:
+        return sum(type(thing) is Connection for thing in gc.get_objects())
+
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        for _ in range(2):
+            async with gateway.connect() as client:
+                await client.send("response.create", response={"output_modalities": ["text"]})
+                await client.until("response.done")
+        await eventually(lambda: kept() <= before, "the sessions to be gone")
+    finally:
+        gc.enable()
 
 
 async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: SimulatorHandle, tmp_path: Path) -> None:
