@@ -19,6 +19,7 @@ BENCHMARKS = {
     "gateway-soak": "tests.bench.gateway_soak",
     "ledger-admission-sqlite": "tests.bench.ledger_admission_sqlite",
     "ledger-admission-postgresql": "tests.bench.ledger_admission_postgresql",
+    "usage-scale": "tests.bench.usage_scale",
 }
 ON_DEMAND = ("gateway-soak",)
 """What runs only when it is named."""
