@@ -1,8 +1,8 @@
 """Usage at the size that the goal names: 10,000 tenants, 1,000,000 ledger entries; how long the API takes to answer (p95).
 
-Each way of asking is asked in turn, over a connection that stays, of a random tenant. `usage-scale-status` is a page of integrations, of which
-the operator makes the integrations' status. The export is told beside them: it adds up entries. BENCH_DATABASE_URL names a PostgreSQL
-database that is empty; without it SQLite is measured.
+Each way of asking is asked in turn, over a connection that stays, of a random tenant. `usage-scale-status` is a page of integrations, of
+which the operator makes their status. The export is told beside them: it adds up entries. BENCH_DATABASE_URL names a PostgreSQL database
+that is empty; without it SQLite is measured.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ async def _fill(world: World, tenants: int, entries: int) -> None:
 
 def _ways(tenants: int) -> dict[str, Callable[[], str]]:
     def some() -> str:
-        return _name(random.randrange(tenants))  # noqa: S311 - any tenant
+        return _name(random.randrange(tenants))
 
     plan = "/plans/standard"
     return {
@@ -93,7 +93,7 @@ def _ways(tenants: int) -> dict[str, Callable[[], str]]:
         "integrations": lambda: f"{plan}/integrations?cursor={some()}/assistant&limit=100",
         "sessions": lambda: f"{plan}/sessions",
         "audit": lambda: f"{plan}/audit?namespace={some()}",
-        "entries": lambda: f"{plan}/entries?cursor={random.randrange(1_000, ENTRIES)}",  # noqa: S311 - any page
+        "entries": lambda: f"{plan}/entries?cursor={random.randrange(1_000, ENTRIES)}",
         "tenant": lambda: f"/namespaces/{some()}/usage",
         "tenant-sessions": lambda: f"/namespaces/{some()}/sessions",
         "tenant-audit": lambda: f"/namespaces/{some()}/audit",

@@ -87,6 +87,7 @@ class IntegrationUsage(Answer, frozen=True, kw_only=True):
 
     namespace: str
     integration: str
+    period: str
     sessions: int
     standing: Standing
 
@@ -154,7 +155,7 @@ class Pool(Answer, frozen=True, kw_only=True):
 
 
 class AuditItem(Answer, frozen=True, kw_only=True):
-    """Something that happened; `message` is a sentence."""
+    """Something that happened, `times` within the minute; `message` is a sentence."""
 
     id: int
     at: datetime
@@ -165,6 +166,7 @@ class AuditItem(Answer, frozen=True, kw_only=True):
     session: str
     reason: str
     message: str
+    times: int
 
 
 class LedgerItem(Answer, frozen=True, kw_only=True):

@@ -95,6 +95,7 @@ def _audit(row: Row[Any]) -> AuditItem:
         session=row.session,
         reason=row.reason,
         message=row.message,
+        times=row.times,
     )
 
 

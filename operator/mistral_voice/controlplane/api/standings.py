@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, select, tuple_
+from sqlalchemy import Label, Row, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.v1alpha1.plan import Limits, PlanSpecification
@@ -66,7 +66,8 @@ async def integrations(connection: AsyncConnection, name: str, plan: KnownPlan, 
     wanted = [table.c.plan == name, table.c.integration != ""]
     if after:
         wanted.append(tuple_(table.c.namespace, table.c.integration) > tuple_(*after.split("/", 1)))
-    query = select(table).where(*wanted).order_by(table.c.namespace, table.c.integration).limit(limit + 1)
+    columns = (table, _begun(window_of(plan.spec, now)))
+    query: Select[Any] = select(*columns).where(*wanted).order_by(table.c.namespace, table.c.integration).limit(limit + 1)
     rows = (await connection.execute(query)).all()
     items = await _integrations(connection, name, plan.spec, rows[:limit], now)
     last = items[-1] if len(rows) > limit else None
@@ -88,7 +89,7 @@ async def _tenant_plan(connection: AsyncConnection, row: Row[Any], plan: KnownPl
     scope, window = Scope(row.plan, row.namespace), window_of(plan.spec, now)
     held = await reading.held(connection, [scope], now)
     wanted = (table.c.plan == row.plan, table.c.namespace == row.namespace, table.c.integration != "")
-    query = select(table).where(*wanted).order_by(table.c.integration).limit(MOST_INTEGRATIONS + 1)
+    query: Select[Any] = select(table, _begun(window)).where(*wanted).order_by(table.c.integration).limit(MOST_INTEGRATIONS + 1)
     rows = (await connection.execute(query)).all()
     listed = await _integrations(connection, row.plan, plan.spec, rows[:MOST_INTEGRATIONS], now)
     return TenantPlan(
@@ -112,27 +113,26 @@ async def _integrations(
     window = window_of(plan, now)
     namespaces = sorted({row.namespace for row in rows})
     held = await reading.held(connection, [Scope(name, namespace) for namespace in namespaces], now)
-    begun = {(row.namespace, row.integration): row.begun for row in await connection.execute(_begun(name, rows, window))}
     found = []
     for row in rows:
         scope = Scope(name, row.namespace, row.integration)
         standing = _standing(_present(row, scope, window), held.get(scope, Held()), plan.per_integration)
-        sessions = begun.get((row.namespace, row.integration), 0)
-        found.append(IntegrationUsage(namespace=row.namespace, integration=row.integration, sessions=sessions, standing=standing))
+        names = {"namespace": row.namespace, "integration": row.integration}
+        found.append(IntegrationUsage(**names, period=window.period, sessions=row.begun, standing=standing))
     return found
 
 
-def _begun(plan: str, rows: Sequence[Row[Any]], window: Window) -> Select[Any]:
-    """Count sessions that began in a period, integration by integration, as the index has them."""
-    sessions = schema.sessions
+def _begun(window: Window) -> Label[int]:
+    """Count an integration's sessions that began in a period, as a column beside its balance."""
+    sessions, table = schema.sessions, schema.balances
     first = datetime.fromisoformat(window.period if len(window.period) > 7 else f"{window.period}-01").replace(tzinfo=UTC)
-    wanted = and_(
-        tuple_(sessions.c.namespace, sessions.c.integration).in_([(row.namespace, row.integration) for row in rows]),
+    wanted = (
+        sessions.c.namespace == table.c.namespace,
+        sessions.c.integration == table.c.integration,
         sessions.c.started_at >= int(first.timestamp() * 1000),
-        sessions.c.plan == plan,
+        sessions.c.plan == table.c.plan,
     )
-    by = (sessions.c.namespace, sessions.c.integration)
-    return select(*by, func.count().label("begun")).where(wanted).group_by(*by)
+    return select(func.count()).select_from(sessions).where(*wanted).correlate(table).scalar_subquery().label("begun")
 
 
 def _summary(name: str, plan: KnownPlan, now: int) -> dict[str, Any]:
