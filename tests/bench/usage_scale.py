@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
 from mistral_voice.controlplane.ledger.records import Scope
 from mistral_voice.controlplane.store import schema
@@ -37,11 +37,11 @@ def _name(number: int) -> str:
 async def _fill(world: World, tenants: int, entries: int) -> None:
     now = int(BEGIN * 1000)
 
-    async def rows(table: object, count: int, row: Callable[[int], dict[str, object]]) -> None:
+    async def rows(table: Table, count: int, row: Callable[[int], dict[str, object]]) -> None:
         for start in range(0, count, _CHUNK):
             values = [row(number) for number in range(start, min(start + _CHUNK, count))]
             async with world.database.writing() as connection:
-                await connection.execute(insert(table), values)  # type: ignore[call-overload]
+                await connection.execute(insert(table), values)
 
     def tenant(number: int) -> dict[str, object]:
         return {"plan": "standard", "namespace": _name(number % tenants), "integration": "assistant"}

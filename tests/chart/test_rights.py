@@ -71,6 +71,7 @@ def test_managed_mode_adds_rights_on_what_belongs_to_no_namespace(helm: Helm) ->
         assert table(one(objects, "ClusterRole", f"{NAME}-managed-mode")["rules"]) == {
             "voice.contractspec.io/mistralvoiceplans": {"get", "list", "watch"},
             "voice.contractspec.io/mistralvoiceplans/status": {"update"},
+            "voice.contractspec.io/mistralvoiceplans/usage": {"get"},
             "voice.contractspec.io/mistralkeypools": {"get", "list", "watch"},
             "/namespaces": {"get", "list", "watch"},
         }
@@ -80,6 +81,7 @@ def test_managed_mode_adds_rights_on_what_belongs_to_no_namespace(helm: Helm) ->
 
 def test_plans_and_pools_are_seen_by_the_clusters_viewers_and_changed_by_its_administrators(helm: Helm) -> None:
     rights = {role: table(one(helm.objects(), "ClusterRole", f"{NAME}-{role}")["rules"]) for role in ("view", "edit", "admin")}
+    assert rights["view"]["voice.contractspec.io/mistralvoiceplans/usage"] == {"get", "list", "watch"}
     for plural in ("mistralvoiceplans", "mistralkeypools"):
         assert rights["view"][f"voice.contractspec.io/{plural}"] == {"get", "list", "watch"}
         assert f"voice.contractspec.io/{plural}" not in rights["edit"]

@@ -1,5 +1,6 @@
 """The API of people over real sockets, on a real ledger; who asks and what they may is told by tables instead of an API server."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ TENANT = {"get mistralvoiceintegrations in namespace shop"}
 
 
 @asynccontextmanager
-async def peoples_api(world: World) -> AsyncIterator[Served]:
+async def peoples_api(world: World, tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
     """Serve it for the users `platform` and `tenant`, and `nobody` who has no right."""
     table = Table({"platform": PLATFORM | TENANT, "tenant": TENANT, "nobody": set()})
     catalogue = Catalogue()
@@ -69,5 +70,5 @@ async def peoples_api(world: World) -> AsyncIterator[Served]:
     keys = KeyRing(world.database, lambda: catalogue.pools, lambda: world.now)
     app = web.Application()
     PeoplesApi(table, table, world.database, catalogue, keys, lambda: world.now, lambda: None).add_to(app)
-    async with listening(app, "127.0.0.1", 0, None) as port:
-        yield Served(f"http://127.0.0.1:{port}", table, keys)
+    async with listening(app, "127.0.0.1", 0, tls) as port:
+        yield Served(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}", table, keys)

@@ -100,6 +100,11 @@ managedMode:
     namespace: {{ default .Release.Namespace $broker.namespace | quote }}
     podLabels: {{ default (dict "app.kubernetes.io/name" (include "operator.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "broker") $broker.podLabels | toJson }}
     podPort: {{ $broker.podPort }}
+{{- with .Values.managedMode.controlPlane.url }}
+  controlPlane:
+    url: {{ . | quote }}
+    tokenFile: /etc/mistral-voice/control-plane-token/token
+{{- end }}
 {{- end }}
 endpoints:
 {{- range .Values.endpoints }}

@@ -18,6 +18,7 @@ from mistral_voice.controller.health.target import probe_target
 from mistral_voice.controller.health.thresholds import Health, restored_health
 from mistral_voice.controller.input import CredentialState, Input, PodTrouble, ResolvedCredential, TokenState
 from mistral_voice.controller.managed.facts import Platform
+from mistral_voice.controller.managed.usage import Usage
 from mistral_voice.controller.memory import Memories, Memory
 from mistral_voice.controller.observed import deployment_state, pod_trouble
 from mistral_voice.controller.previous import PreviousStatus, parse_status
@@ -72,6 +73,8 @@ class Gatherer:
     jitter: Callable[[], float]
     platform: Callable[[str, str], Platform] | None = None
     """What concerns an integration of a namespace that claims a plan; None where managed mode is not installed."""
+    usage: Callable[[ObjectKey, str], Usage | None] | None = None
+    """What an integration has used of a plan."""
 
     async def gather(self, key: ObjectKey, stored: StoredIntegration) -> Visit:
         """Return the facts of one integration, as of now."""
@@ -98,6 +101,7 @@ class Gatherer:
             health=memory.health,
             gateway_api_installed=not self.watches[HTTP_ROUTE].absent,
             platform=self._platform(key.namespace, spec),
+            usage=self._usage(key, spec),
         )
         health = _health_of_target(known, memory)
         if health is not known.health:
@@ -120,6 +124,9 @@ class Gatherer:
         if self.platform is None or spec is None or spec.mode is not OwnershipMode.MANAGED or spec.plan_ref is None:
             return None
         return self.platform(namespace, spec.plan_ref.name)
+
+    def _usage(self, key: ObjectKey, spec: IntegrationSpecification | None) -> Usage | None:
+        return None if self.usage is None or spec is None or spec.plan_ref is None else self.usage(key, spec.plan_ref.name)
 
     def _memory(
         self, key: ObjectKey, uid: str, generation: int, spec: IntegrationSpecification | None, previous: PreviousStatus, now: datetime

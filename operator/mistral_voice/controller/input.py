@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from mistral_voice.contract.integration import OwnershipMode
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification
@@ -133,7 +134,7 @@ class Input:
     `spec` is None when it can't be parsed; `spec_issues` then say why. `credential` is None where none is looked for. `absent_secrets` are
     the Secrets, other than the key's, that the spec names and that don't exist. `deployment` is None when there is none. `rollout_allowed`
     is false while a roll-out that only an upgrade of the operator causes has to wait for its turn. `platform` is None with mode byok, and
-    where managed mode is not installed. `now` is UTC.
+    where managed mode is not installed; `usage` is `status.usage` where the control plane has told of it. `now` is UTC.
     """
 
     namespace: str
@@ -157,6 +158,7 @@ class Input:
     rollout_allowed: bool = True
     gateway_api_installed: bool = True
     platform: Platform | None = None
+    usage: Mapping[str, Any] | None = None
 
     @property
     def valid_spec(self) -> IntegrationSpecification:

@@ -130,7 +130,15 @@ class Operator:
             store=store,
             memories=memories,
             gatherer=Gatherer(
-                client, watches, memories, file, _now, probes.digest, random.random, None if managed is None else managed.platform
+                client,
+                watches,
+                memories,
+                file,
+                _now,
+                probes.digest,
+                random.random,
+                None if managed is None else managed.platform,
+                None if managed is None else managed.usage.of,
             ),
             children=Children(writer, Applier(writer, fields, MARKS, notice=watches)),
             checks=checks,

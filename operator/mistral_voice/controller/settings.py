@@ -100,10 +100,26 @@ class BrokerSettings(_Model):
         return _https_host(value, "the broker's url")
 
 
+class ControlPlaneSettings(_Model):
+    """Where the operator asks what managed integrations have used, and the file of its token, which is renewed in place.
+
+    The certificate's authorities are the broker's.
+    """
+
+    url: str
+    token_file: Path
+
+    @field_validator("url")
+    @classmethod
+    def _https_without_path(cls, value: str) -> str:
+        return _https_host(value, "the control plane's url")
+
+
 class ManagedModeSettings(_Model):
-    """The platform's side of managed mode, where it is installed."""
+    """The platform's side of managed mode, where it is installed. Without a control plane to ask, `status.usage` stays empty."""
 
     broker: BrokerSettings
+    control_plane: ControlPlaneSettings | None = None
 
 
 class NetworkPolicySettings(_Model):

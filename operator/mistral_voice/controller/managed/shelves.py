@@ -61,6 +61,10 @@ class Shelves:
         """Return the names of all plans."""
         return tuple(self._plans)
 
+    def specifications(self) -> dict[str, PlanSpecification]:
+        """Return all plans that can be read, by name."""
+        return {name: plan.facts.spec for name, plan in self._plans.items() if plan.facts.spec is not None}
+
     def plans_of(self, pool: str) -> tuple[str, ...]:
         """Return the names of the plans that a pool serves."""
         return tuple(name for name, plan in self._plans.items() if plan.facts.spec is not None and plan.facts.spec.pool_ref.name == pool)

@@ -10,6 +10,7 @@ from mistral_voice.controller.managed.authority import BrokerAuthority
 from mistral_voice.controller.managed.facts import Platform
 from mistral_voice.controller.managed.plans import Plans
 from mistral_voice.controller.managed.shelves import Shelves
+from mistral_voice.controller.managed.usage import PlatformUsage
 from mistral_voice.controller.settings import ManagedModeSettings
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import ObjectKey
@@ -42,6 +43,9 @@ class _Concerned:
         if self.calls.leading.is_set():
             self._call(self.calls.store.managed_in(None))
 
+    def usage_changed(self, keys: Iterable[ObjectKey]) -> None:
+        self._call(keys)
+
     def _call(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
             self.calls.for_integration(key, low=True)
@@ -49,13 +53,14 @@ class _Concerned:
 
 @dataclass(frozen=True)
 class ManagedSide:
-    """Watches of plans, pools and namespaces, the broker's authorities, and the plans' status."""
+    """Watches of plans, pools and namespaces, the broker's authorities, the plans' status, and what was used."""
 
     watches: Watches
     shelves: Shelves
     authority: BrokerAuthority
     plans: Plans
     queue: WorkQueue[str]
+    usage: PlatformUsage
 
     @classmethod
     def assembled(
@@ -66,7 +71,8 @@ class ManagedSide:
         concerned = _Concerned(calls, queue)
         shelves = Shelves(concerned)
         authority = BrokerAuthority(settings.broker.ca_bundle_file, concerned.authority_changed)
-        return cls(shelves.watches(reader), shelves, authority, Plans(writer, shelves, now), queue)
+        usage = PlatformUsage(settings.control_plane, settings.broker.ca_bundle_file, shelves.specifications, concerned.usage_changed)
+        return cls(shelves.watches(reader), shelves, authority, Plans(writer, shelves, now), queue, usage)
 
     def platform(self, namespace: str, plan: str) -> Platform:
         """Return what concerns an integration that claims a plan."""
@@ -79,7 +85,12 @@ class ManagedSide:
             group.create_task(self.authority.run(), name="watch the broker's authorities")
 
     async def lead(self) -> None:
-        """Visit plans until the queue is stopped."""
+        """Visit plans, and ask what was used, until the queue is stopped."""
         for name in self.shelves.plans():
             self.queue.add(name, low=True)
-        await self.queue.run(self.plans.reconcile)
+        asking = asyncio.create_task(self.usage.run(), name="ask for usage")
+        try:
+            await self.queue.run(self.plans.reconcile)
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)

@@ -28,8 +28,8 @@ def derive(known: Input, findings: Sequence[Finding]) -> dict[str, Any]:
         status["credential"] = credential(known)
         status["gateway"] = gateway(known, config_valid=valid(findings))
         status["selector"] = selector_text(known.name)
-    if known.managed and isinstance(usage := known.previous.raw.get("usage"), Mapping):
-        status["usage"] = usage  # Another writes it: what it says is carried over.
+    if known.managed and isinstance(usage := known.usage or known.previous.raw.get("usage"), Mapping):
+        status["usage"] = dict(usage)  # What was told last stays until something else is told.
     return status
 
 

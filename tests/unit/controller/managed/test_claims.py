@@ -205,3 +205,9 @@ def test_no_state_whatever_lets_one_mode_fall_back_to_the_other(state: Input) ->
         assert status.get("credential", {"source": "platform"})["source"] == "platform"
     else:
         assert status["credential"].get("source") != "platform"
+
+
+def test_usage_that_the_control_plane_tells_takes_the_place_of_what_it_told_before() -> None:
+    told = {"period": "2026-12", "sessions": 1, "seconds": 60}
+    state = replace(claiming(previous={"usage": {"period": "2026-11", "sessions": 3, "seconds": 180}}), usage=told)
+    assert derive(state, check(state))["usage"] == told
