@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
 from mistral_voice.controller.settings import PRIVATE_NETWORKS, BrokerSettings, OperatorFile, read_file
 from tests.chart.rendering import CA_BUNDLE, CHART, EVERYTHING, NAME, NAMESPACE, NARROW, Helm, RenderingFailed, one
 
@@ -180,6 +181,23 @@ def test_managed_mode_leads_to_the_releases_own_broker_if_nothing_else_is_said(h
     assert (broker.url, broker.namespace, broker.pod_port) == (f"https://{NAME}-broker.{NAMESPACE}.svc:8443", NAMESPACE, 8443)
     assert broker.pod_labels["app.kubernetes.io/component"] == "broker"
     assert settings_file(helm, tmp_path, None).managed_mode is None
+
+
+def test_usage_is_asked_of_a_control_plane_that_is_named_and_of_no_other(helm: Helm, tmp_path: Path) -> None:
+    values = {"managedMode": {"enabled": True, "controlPlane": {"url": "https://control.example.com:8443"}}}
+    installed = settings_file(helm, tmp_path, values).managed_mode
+    assert installed is not None
+    assert installed.control_plane is not None
+    assert installed.control_plane.url == "https://control.example.com:8443"
+    pod = one(helm.objects(values), "Deployment", NAME)["spec"]["template"]["spec"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "control-plane-token"]
+    (source,) = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == CONTROL_PLANE_AUDIENCE
+    (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "control-plane-token"]
+    assert str(installed.control_plane.token_file) == f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
+    bare = settings_file(helm, tmp_path, {"managedMode": {"enabled": True}}).managed_mode
+    assert bare is not None
+    assert bare.control_plane is None
 
 
 def test_managed_mode_leads_to_a_broker_elsewhere(helm: Helm, tmp_path: Path) -> None:

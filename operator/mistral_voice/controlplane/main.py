@@ -20,6 +20,7 @@ from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
 from mistral_voice.controlplane.metrics import PREFIX, ControlPlaneMetrics
+from mistral_voice.controlplane.plan_figures import PlanFigures
 from mistral_voice.controlplane.settings import Settings, parse
 from mistral_voice.controlplane.store.database import open_database
 from mistral_voice.controlplane.store.errors import DatabaseUnusable
@@ -95,6 +96,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
         upkeep = Upkeep(database, ledger, keys, catalogue, metrics, clock.wall, settings.retention)
         watch = CatalogueWatch(kube, catalogue, upkeep.plans_changed.set)
         elector = LeaderElector(kube, namespace=access.namespace, name=settings.lease_name, identity=settings.name)
+        figures = PlanFigures(database, catalogue, clock.wall, registry)
         writer = StatusWriter(kube, watch, keys, elector, clock.wall)
         backups = BackupSchedule.of(settings, database, metrics, clock.wall)
         await closing.enter_async_context(observing_loop_lag(loop_lag_histogram(PREFIX.rstrip("_"), registry)))
@@ -103,6 +105,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
             watch=watch.run(),
             upkeep=upkeep.run(),
             status=writer.run(),
+            figures=figures.run(),
             certificate=_keep_certificate(certificate),
             backups=backups.run() if backups is not None else _nothing(),
         )

@@ -1,0 +1,56 @@
+"""What plans' tenants use, as figures for Prometheus: the database's, and so the same in each replica."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
+from mistral_voice.controlplane.api.standings import plan_usage
+from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.metrics import PREFIX
+from mistral_voice.controlplane.store.database import Database
+
+EVERY_SECONDS: Final = 15.0
+_LABELS: Final = ("plan", "mode")
+_MODE: Final = "managed"
+
+_log: Final = logging.getLogger(__name__)
+
+
+class PlanFigures:
+    """Reads them from time to time."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, clock: Callable[[], float], registry: CollectorRegistry) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._clock = clock
+        self._sessions = Gauge(f"{PREFIX}plan_sessions", "Sessions that run now.", _LABELS, registry=registry)
+        self._seconds = Gauge(f"{PREFIX}plan_used_seconds", "Session seconds of the plan's present period.", _LABELS, registry=registry)
+        spent = "Money spent in the plan's present period, in its currency."
+        self._spent = Gauge(f"{PREFIX}plan_spent", spent, (*_LABELS, "currency"), registry=registry)
+
+    async def run(self) -> None:
+        """Keep on until cancelled; a database that is away leaves the last figures."""
+        while True:
+            try:
+                await self.refresh()
+            except (SQLAlchemyError, OSError) as error:
+                _log.info("The plans' figures can't be read: %s", str(getattr(error, "orig", None) or error).partition("\n")[0])
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def refresh(self) -> None:
+        """Read them once. Raises SQLAlchemyError or OSError."""
+        now = int(self._clock() * 1000)
+        present = {name: plan for name, plan in self._catalogue.plans.items() if not plan.deleted}
+        async with self._database.reading() as connection:
+            found = [await plan_usage(connection, name, plan, now) for name, plan in present.items()]
+        for gauge in (self._sessions, self._seconds, self._spent):
+            gauge.clear()
+        for usage in found:
+            self._sessions.labels(usage.plan, _MODE).set(usage.total.held.sessions)
+            self._seconds.labels(usage.plan, _MODE).set(usage.total.used.session_ms / 1000)
+            self._spent.labels(usage.plan, _MODE, usage.currency).set(usage.total.used.micro_units / MICRO_UNITS)
