@@ -7,9 +7,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from mistral_voice.contract.lease import LeaseGrant
+from mistral_voice.controlplane.store import schema
 from mistral_voice.controlplane.store.database import open_database
+from mistral_voice.controlplane.store.retention import Retention, remove_old
 from tests.support.ledger import a_report, a_request, ledger_at
 from tests.support.ledger_concurrency import no_limit_is_passed_and_every_unit_counts_once
+from tests.support.ledger_killed import what_was_committed_is_whole
 from tests.support.ledger_machine import LedgerMachine
 
 
@@ -32,8 +35,26 @@ async def test_a_lease_is_granted_renewed_and_released(fresh: Callable[[], str])
         assert await world.used() == (2000, 40) == await world.used(namespace="")
 
 
+async def test_what_is_old_goes_a_flood_is_one_row_and_balances_stay(fresh: Callable[[], str]) -> None:
+    async with ledger_at(fresh(), limits={"concurrentSessions": 1}) as world:
+        await world.ledger.admit(a_request())
+        refused = [world.ledger.admit(a_request(f"refused-{number}")) for number in range(50)]
+        assert not any(isinstance(answer, LeaseGrant) for answer in await asyncio.gather(*refused))
+        await world.ledger.release(a_report(seconds=3, tokens=10))
+        assert [row["times"] for row in await world.rows(schema.audit) if row["event"] == "Refused"] == [50]
+        world.now += 500 * 86_400
+        removed = await asyncio.gather(*(remove_old(world.database, Retention(), int(world.now * 1000)) for _ in range(3)))
+        assert sum(one.sessions for one in removed) == 1
+        assert await world.charged() == (0, 0)
+        assert await world.balanced() == (3000, 20)
+
+
 async def test_processes_on_one_database_pass_no_limit_and_count_every_unit_once(fresh: Callable[[], str]) -> None:
     await no_limit_is_passed_and_every_unit_counts_once(fresh(), 3)
+
+
+async def test_a_replica_killed_in_the_midst_of_its_transactions_loses_and_doubles_nothing(fresh: Callable[[], str]) -> None:
+    await what_was_committed_is_whole(fresh())
 
 
 def test_the_ledger_counts_each_unit_once_and_frees_each_hold(fresh: Callable[[], str]) -> None:
