@@ -10,6 +10,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.admission import bound_policy
 from mistral_voice.gateway.client_secret import Claims, ClientSecrets, TooMuchToSignError
 from mistral_voice.gateway.connection import new_id
+from mistral_voice.gateway.protocol.faults import fault_of
 from mistral_voice.gateway.protocol.session_object import wire_session
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.errors import Refused
@@ -40,8 +41,8 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
     try:
         wanted = msgspec.json.decode(body or b"{}", type=SecretRequest)
     except msgspec.ValidationError as error:
-        fault, _, place = str(error).partition(" - at `$.")
-        raise Refused("invalid_value", f"The request can't be used: {fault}.", place.removesuffix("`") or None) from None
+        fault = fault_of(error)
+        raise Refused(fault.code, f"The request can't be used: {fault.message}", fault.param) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("invalid_json", "The body is not valid JSON.") from None
     session = b"{}" if bytes(wanted.session) == b"null" else bytes(wanted.session)

@@ -152,7 +152,13 @@ class ClientPort:
             message = "This gateway is being stopped. Connect again to reach another."
             raise TurnedAway(Reason.DRAINING, 503, "draining", message, _RETRY)
         if not web.WebSocketResponse(protocols=offered_protocols(request)).can_prepare(request):
-            raise TurnedAway(Reason.UPGRADE, 426, "upgrade_required", "This is a WebSocket endpoint.", {"Upgrade": "websocket"})
+            raise TurnedAway(
+                Reason.UPGRADE,
+                426,
+                "upgrade_required",
+                "This is a WebSocket endpoint: connect with ws:// or wss://, by a WebSocket client.",
+                {"Upgrade": "websocket"},
+            )
         if self._lifecycle.session_count >= self._max_sessions:
             self._metrics.limit_hit("sessions")
             message = (

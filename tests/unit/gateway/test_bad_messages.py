@@ -31,7 +31,7 @@ BAD = {
     "null": ("invalid_event", None, None),
     '{"event_id": "e1"}': ("missing_required_parameter", "type", "e1"),
     message("session.destroy"): ("unknown_event_type", "type", "e1"),
-    message("input_audio_buffer.append"): ("missing_required_parameter", None, "e1"),
+    message("input_audio_buffer.append"): ("missing_required_parameter", "audio", "e1"),
     message("input_audio_buffer.append", audio="&&&"): ("invalid_value", "audio", "e1"),
     message("input_audio_buffer.append", audio=7): ("invalid_value", "audio", "e1"),
     message("input_audio_buffer.commit"): ("input_audio_buffer_commit_empty", None, "e1"),

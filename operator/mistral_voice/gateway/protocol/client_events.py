@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from mistral_voice.gateway.protocol.faults import fault_of, unknown_event
 from mistral_voice.gateway.protocol.items import WireItem, item_of, item_or_reference_of
 from mistral_voice.gateway.protocol.session_object import (
     WireFormat,
@@ -201,11 +202,9 @@ def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
     if not isinstance(envelope.type, str):
         return BadEventError("missing_required_parameter", "The event has no `type`.", "type", event_id)
     if envelope.type not in _KNOWN:
-        return BadEventError("unknown_event_type", f"There is no client event of the type {envelope.type[:100]!r}.", "type", event_id)
-    fault, _, place = str(error).partition(" - at `$.")
-    param = place.removesuffix("`") or None
-    code = "missing_required_parameter" if "missing required" in fault else "invalid_value"
-    return BadEventError(code, f"`{envelope.type}` can't be used: {fault}.", param, event_id)
+        return BadEventError("unknown_event_type", unknown_event(envelope.type, _KNOWN), "type", event_id)
+    fault = fault_of(error)
+    return BadEventError(fault.code, f"`{envelope.type}` can't be used: {fault.message}", fault.param, event_id)
 
 
 def _input_of(event: AnyClientEvent) -> inputs.ClientInput:
@@ -256,7 +255,7 @@ def _own_input(items: list[WireItem] | None) -> tuple[Item | inputs.ItemReferenc
 
 def _options_of(response: WireResponse) -> inputs.ResponseOptions:
     if response.conversation not in (UNSET, None, "auto", "none"):
-        raise Refused("invalid_value", "It must be auto or none.", "response.conversation")
+        raise Refused("invalid_value", "`conversation` must be auto or none.", "response.conversation")
     metadata = response.metadata or None
     _check_metadata(metadata or {})
     output = response.audio.output if response.audio else UNSET

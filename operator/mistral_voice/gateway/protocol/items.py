@@ -94,7 +94,7 @@ def _part_of(content: WireContent, role: Role, place: str) -> Part:
     kind = _ALLOWED[role].get(content.type)
     if kind is None:
         allowed = " or ".join(kind for kind in _ALLOWED[role] if "_" in kind)
-        raise Refused("invalid_value", f"Content of a {role.value} message has the type {allowed}.", f"{place}.type")
+        raise Refused("invalid_value", f"Content of a message whose role is {role.value} has the type {allowed}.", f"{place}.type")
     if kind.is_audio:
         return Part(kind, content.transcript)
     if kind is PartKind.INPUT_IMAGE:

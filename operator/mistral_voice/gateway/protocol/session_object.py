@@ -117,14 +117,14 @@ def modality_of(modalities: Given[list[str]], param: str) -> Patched[OutputModal
         return modalities
     if len(modalities) == 1 and modalities[0] in tuple(OutputModality):
         return OutputModality(modalities[0])
-    raise Refused("invalid_value", 'It must be ["audio"] or ["text"]; audio comes with its transcript.', param)
+    raise Refused("invalid_value", '`output_modalities` must be ["audio"] or ["text"]; audio comes with its transcript.', param)
 
 
 def token_limit_of(limit: Given[int | str], param: str) -> Patched[int]:
     """Return the limit of a reply; "inf" and null mean none."""
     if isinstance(limit, str):
         if limit != "inf":
-            raise Refused("invalid_value", 'It must be a number or "inf".', param)
+            raise Refused("invalid_value", '`max_output_tokens` must be a number or "inf".', param)
         return None
     return limit
 
@@ -148,7 +148,8 @@ def format_of(wanted: Given[WireFormat], param: str) -> Patched[AudioFormat]:
         raise Refused("invalid_value", f"There is no format {wanted.type[:50]!r}; there are {', '.join(AudioFormat)}.", f"{param}.type")
     found = AudioFormat(wanted.type)
     if wanted.rate not in (UNSET, None, found.sample_rate_hz):
-        raise Refused("invalid_value", f"{found} has a rate of {found.sample_rate_hz} Hz.", f"{param}.rate")
+        message = f"{found} has a rate of {found.sample_rate_hz} Hz: resample the audio, or leave `rate` out if it has that rate already."
+        raise Refused("invalid_value", message, f"{param}.rate")
     return found
 
 
@@ -174,7 +175,7 @@ def _one_of(kind: type[E], wanted: Given[str], param: str) -> Patched[E]:
     try:
         return kind(wanted)
     except ValueError:
-        raise Refused("invalid_value", f"It must be one of {', '.join(kind)}.", param) from None
+        raise Refused("invalid_value", f"`{param}` must be one of {', '.join(kind)}.", param) from None
 
 
 def _transcription_of(wanted: Given[WireTranscription]) -> Patched[TranscriptionPatch]:

@@ -25,6 +25,8 @@ class WireTool(Struct, frozen=True):
     name: str | None = None
     description: str | None = None
     parameters: msgspec.Raw = msgspec.Raw()
+    function: msgspec.Raw = msgspec.Raw()
+    """Where Chat Completions have name and parameters: not the Realtime protocol."""
 
 
 class WireToolChoice(Struct, frozen=True):
@@ -47,7 +49,7 @@ def choice_of(choice: Given[str | WireToolChoice], param: str) -> Patched[ToolCh
         return choice
     if isinstance(choice, str):
         if choice not in tuple(ToolMode):
-            raise Refused("invalid_value", 'It must be auto, none, required or {"type": "function", "name": …}.', param)
+            raise Refused("invalid_value", '`tool_choice` must be auto, none, required or {"type": "function", "name": …}.', param)
         return ToolMode(choice)
     if choice.type != "function":
         raise Refused("not_available", "Only a function can be chosen; MCP servers are not to be had here.", f"{param}.type")
@@ -78,6 +80,9 @@ def _schema(written: bytes) -> bytes | None:
 def _tool_of(tool: WireTool, place: str) -> ChatTool:
     if tool.type != "function":
         raise Refused("not_available", f"A tool of the type {tool.type[:50]!r} is not to be had here; offer functions.", f"{place}.type")
+    if tool.name is None and bytes(tool.function) not in (b"", b"null"):
+        message = "`name`, `description` and `parameters` stand beside `type` here, not within `function` as in Chat Completions."
+        raise Refused("invalid_value", message, f"{place}.name")
     if tool.name is None or not _NAME.fullmatch(tool.name):
         raise Refused("invalid_value", "A function's name has 1 to 64 letters, digits, underscores and dashes.", f"{place}.name")
     description = tool.description or ""
