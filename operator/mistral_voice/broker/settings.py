@@ -1,13 +1,11 @@
 """How the broker process is called."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
-_ENVIRONMENT: Final = "MISTRAL_VOICE_"
+from mistral_voice.runtime.flags import add_flag
 
 
 @dataclass(frozen=True)
@@ -35,28 +33,30 @@ class Settings:
 def parse(argv: Sequence[str]) -> Settings:
     """Read the command line. Each flag's default comes from the environment variable `MISTRAL_VOICE_<FLAG>`."""
     parser = argparse.ArgumentParser(prog="mistral-voice broker", description="Managed mode's way to Mistral.")
-    _flag(parser, "name", "", str, "this broker's own name, such as its pod's")
-    _flag(parser, "host", "0.0.0.0", str, "address to listen on")
-    _flag(parser, "advertised-host", "", str, "address under which gateways reach this very process: its pod's")
-    _flag(parser, "port", 8443, int, "port of the gateways, with TLS")
-    _flag(parser, "metrics-port", 9090, int, "port of /healthz, /readyz and /metrics")
-    _flag(parser, "tls-directory", "/etc/mistral-voice/tls", Path, "directory with tls.crt and tls.key")
-    _flag(parser, "pool-namespace", "", str, "namespace of the pools' Secrets")
-    _flag(parser, "control-plane-url", "", str, "https address of the control plane")
-    _flag(parser, "control-plane-ca", "", str, "PEM file with the control plane's certificate authority; the system's if empty")
-    _flag(parser, "control-plane-token", "/var/run/secrets/mistral-voice/token", Path, "file with this pod's token for the control plane")
-    _flag(parser, "log-level", "info", str, "debug, info, warning or error")
-    _flag(parser, "drain-accept-seconds", 5.0, float, "how long new lines are accepted after SIGTERM")
-    _flag(parser, "drain-seconds", 60.0, float, "how long sessions may take to move elsewhere, after that")
-    _flag(
+    add_flag(parser, "name", "", str, "this broker's own name, such as its pod's")
+    add_flag(parser, "host", "0.0.0.0", str, "address to listen on")
+    add_flag(parser, "advertised-host", "", str, "address under which gateways reach this very process: its pod's")
+    add_flag(parser, "port", 8443, int, "port of the gateways, with TLS")
+    add_flag(parser, "metrics-port", 9090, int, "port of /healthz, /readyz and /metrics")
+    add_flag(parser, "tls-directory", "/etc/mistral-voice/tls", Path, "directory with tls.crt and tls.key")
+    add_flag(parser, "pool-namespace", "", str, "namespace of the pools' Secrets")
+    add_flag(parser, "control-plane-url", "", str, "https address of the control plane")
+    add_flag(parser, "control-plane-ca", "", str, "PEM file with the control plane's certificate authority; the system's if empty")
+    add_flag(
+        parser, "control-plane-token", "/var/run/secrets/mistral-voice/token", Path, "file with this pod's token for the control plane"
+    )
+    add_flag(parser, "log-level", "info", str, "debug, info, warning or error")
+    add_flag(parser, "drain-accept-seconds", 5.0, float, "how long new lines are accepted after SIGTERM")
+    add_flag(parser, "drain-seconds", 60.0, float, "how long sessions may take to move elsewhere, after that")
+    add_flag(
         parser,
         "any-address",
         "false",
         _truth,
         "true: take tickets also from another address than their line's, where the network changes addresses",
     )
-    _flag(parser, "upstream-url", "", str, "for tests with a simulator: takes the place of Mistral's hosts")
-    _flag(parser, "upstream-ca", "", str, "for tests with a simulator: PEM file with its certificate authority")
+    add_flag(parser, "upstream-url", "", str, "for tests with a simulator: takes the place of Mistral's hosts")
+    add_flag(parser, "upstream-ca", "", str, "for tests with a simulator: PEM file with its certificate authority")
     given = parser.parse_args(argv)
     for needed in ("name", "advertised_host", "pool_namespace", "control_plane_url"):
         if not getattr(given, needed):
@@ -85,8 +85,3 @@ def _truth(text: str) -> bool:
     if text not in ("true", "false"):
         raise argparse.ArgumentTypeError("must be true or false")
     return text == "true"
-
-
-def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: Any, purpose: str) -> None:
-    variable = _ENVIRONMENT + name.upper().replace("-", "_")
-    parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable, str(default)), help=f"{purpose} (default: {default})")

@@ -1,15 +1,12 @@
 """How the control plane process is called."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
 from mistral_voice.controlplane.store.retention import Retention
-
-_ENVIRONMENT: Final = "MISTRAL_VOICE_"
+from mistral_voice.runtime.flags import add_flag
 
 
 @dataclass(frozen=True)
@@ -39,22 +36,22 @@ class Settings:
 def parse(argv: Sequence[str]) -> Settings:
     """Read the command line. Each flag's default comes from the environment variable `MISTRAL_VOICE_<FLAG>`."""
     parser = argparse.ArgumentParser(prog="mistral-voice control-plane", description="Managed mode's memory: leases, ledger, keys.")
-    _flag(parser, "name", "", str, "this replica's own name, such as its pod's")
-    _flag(parser, "host", "0.0.0.0", str, "address to listen on")
-    _flag(parser, "port", 8443, int, "port of the brokers")
-    _flag(parser, "metrics-port", 9090, int, "port of /healthz, /readyz and /metrics")
-    _flag(parser, "database-url", "sqlite:////var/lib/mistral-voice/ledger.db", str, "sqlite:///path or postgresql://…")
-    _flag(parser, "database-url-file", "", str, "file that holds the database's URL; it takes the place of --database-url")
-    _flag(parser, "brokers", "", str, "ServiceAccounts of brokers, namespace/name, with commas between")
-    _flag(parser, "tls-directory", "", str, "directory with tls.crt and tls.key; without one there is no TLS")
-    _flag(parser, "lease-name", "mistral-voice-control-plane", str, "Lease of the replica that writes the pools' status")
-    _flag(parser, "keep-session-days", 30, _at_least_one, "days that a session and its use are kept after its end")
-    _flag(parser, "keep-entry-days", 400, _at_least_one, "days that the ledger's entries are kept; sums of periods stay for good")
-    _flag(parser, "keep-audit-days", 90, _at_least_one, "days that the audit is kept")
-    _flag(parser, "backup-directory", "", str, "directory for SQLite's scheduled backups; without one there are none")
-    _flag(parser, "backup-every-seconds", 3600, _at_least_one, "seconds from one backup to the next")
-    _flag(parser, "backup-keep", 48, _at_least_one, "how many backups are kept")
-    _flag(parser, "log-level", "info", str, "debug, info, warning or error")
+    add_flag(parser, "name", "", str, "this replica's own name, such as its pod's")
+    add_flag(parser, "host", "0.0.0.0", str, "address to listen on")
+    add_flag(parser, "port", 8443, int, "port of the brokers")
+    add_flag(parser, "metrics-port", 9090, int, "port of /healthz, /readyz and /metrics")
+    add_flag(parser, "database-url", "sqlite:////var/lib/mistral-voice/ledger.db", str, "sqlite:///path or postgresql://…")
+    add_flag(parser, "database-url-file", "", str, "file that holds the database's URL; it takes the place of --database-url")
+    add_flag(parser, "brokers", "", str, "ServiceAccounts of brokers, namespace/name, with commas between")
+    add_flag(parser, "tls-directory", "", str, "directory with tls.crt and tls.key; without one there is no TLS")
+    add_flag(parser, "lease-name", "mistral-voice-control-plane", str, "Lease of the replica that writes the pools' status")
+    add_flag(parser, "keep-session-days", 30, _at_least_one, "days that a session and its use are kept after its end")
+    add_flag(parser, "keep-entry-days", 400, _at_least_one, "days that the ledger's entries are kept; sums of periods stay for good")
+    add_flag(parser, "keep-audit-days", 90, _at_least_one, "days that the audit is kept")
+    add_flag(parser, "backup-directory", "", str, "directory for SQLite's scheduled backups; without one there are none")
+    add_flag(parser, "backup-every-seconds", 3600, _at_least_one, "seconds from one backup to the next")
+    add_flag(parser, "backup-keep", 48, _at_least_one, "how many backups are kept")
+    add_flag(parser, "log-level", "info", str, "debug, info, warning or error")
     given = parser.parse_args(argv)
     for needed in ("name", "brokers"):
         if not getattr(given, needed):
@@ -82,8 +79,3 @@ def _at_least_one(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("it must be at least 1")
     return number
-
-
-def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: Any, purpose: str) -> None:
-    variable = _ENVIRONMENT + name.upper().replace("-", "_")
-    parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable, str(default)), help=f"{purpose} (default: {default})")

@@ -1,7 +1,6 @@
 """How the gateway process is called."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,7 @@ from mistral_voice.contract.names import CLIENT_PORT, CONFIG_FILE, METRICS_PORT
 from mistral_voice.gateway.client_limits import ClientLimits
 from mistral_voice.gateway.upstream.speech_sockets import MOST_SPARES, SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
-
-_ENVIRONMENT = "MISTRAL_VOICE_"
+from mistral_voice.runtime.flags import add_flag
 
 
 @dataclass(frozen=True)
@@ -35,20 +33,22 @@ class Settings:
 def parse(argv: Sequence[str]) -> Settings:
     """Read the command line. Each flag's default comes from the environment variable `MISTRAL_VOICE_<FLAG>`."""
     parser = argparse.ArgumentParser(prog="mistral-voice gateway", description="Hold live voice sessions of one integration.")
-    _flag(parser, "config", CONFIG_FILE, Path, "the file gateway.json that the operator writes")
-    _flag(parser, "host", "0.0.0.0", str, "address to listen on")
-    _flag(parser, "client-port", CLIENT_PORT, int, "port of the clients")
-    _flag(parser, "metrics-port", METRICS_PORT, int, "port of /healthz, /readyz and /metrics")
-    _flag(parser, "log-level", "info", str, "debug, info, warning or error")
-    _flag(parser, "drain-accept-seconds", 5.0, float, "how long new connections are accepted after SIGTERM")
+    add_flag(parser, "config", CONFIG_FILE, Path, "the file gateway.json that the operator writes")
+    add_flag(parser, "host", "0.0.0.0", str, "address to listen on")
+    add_flag(parser, "client-port", CLIENT_PORT, int, "port of the clients")
+    add_flag(parser, "metrics-port", METRICS_PORT, int, "port of /healthz, /readyz and /metrics")
+    add_flag(parser, "log-level", "info", str, "debug, info, warning or error")
+    add_flag(parser, "drain-accept-seconds", 5.0, float, "how long new connections are accepted after SIGTERM")
     defaults = Deadlines()
-    _flag(parser, "upstream-connect-seconds", defaults.connect_seconds, float, "deadline for a connection to Mistral")
-    _flag(parser, "upstream-read-seconds", defaults.read_seconds, float, "deadline for the next data from Mistral")
-    _flag(parser, "upstream-write-seconds", defaults.write_seconds, float, "deadline for Mistral to take our data")
-    _flag(parser, "speech-spares", MOST_SPARES, int, "speech sockets kept open ahead of replies, at most")
-    _flag(parser, "speech-transport", SpeechTransport.AUTO.value, SpeechTransport, "auto, realtime (sockets only) or http")
+    add_flag(parser, "upstream-connect-seconds", defaults.connect_seconds, float, "deadline for a connection to Mistral")
+    add_flag(parser, "upstream-read-seconds", defaults.read_seconds, float, "deadline for the next data from Mistral")
+    add_flag(parser, "upstream-write-seconds", defaults.write_seconds, float, "deadline for Mistral to take our data")
+    add_flag(parser, "speech-spares", MOST_SPARES, int, "speech sockets kept open ahead of replies, at most")
+    add_flag(parser, "speech-transport", SpeechTransport.AUTO.value, SpeechTransport, "auto, realtime (sockets only) or http")
     limits = ClientLimits()
-    _flag(parser, "client-idle-seconds", limits.idle_seconds, float, "a session in which nothing is exchanged for so long ends; 0: never")
+    add_flag(
+        parser, "client-idle-seconds", limits.idle_seconds, float, "a session in which nothing is exchanged for so long ends; 0: never"
+    )
     given = parser.parse_args(argv)
     return Settings(
         config=given.config,
@@ -62,8 +62,3 @@ def parse(argv: Sequence[str]) -> Settings:
         speech_transport=given.speech_transport,
         client_limits=structs.replace(limits, idle_seconds=given.client_idle_seconds),
     )
-
-
-def _flag(parser: argparse.ArgumentParser, name: str, default: object, kind: type, purpose: str) -> None:
-    variable = _ENVIRONMENT + name.upper().replace("-", "_")
-    parser.add_argument(f"--{name}", type=kind, default=os.environ.get(variable, str(default)), help=f"{purpose} (default: {default})")
