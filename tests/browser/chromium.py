@@ -25,7 +25,7 @@ document.addEventListener("securitypolicyviolation", (event) => violations.push(
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
-    const recorder = this.context.createScriptProcessor(4096, 1, 1);
+    const recorder = this.context.createScriptProcessor(16384, 1, 1);
     recorder.onaudioprocess = ({ inputBuffer }) => heard.push(inputBuffer.getChannelData(0).slice());
     connect.call(this, recorder);
     connect.call(recorder, target);
@@ -34,6 +34,8 @@ AudioNode.prototype.connect = function (target, ...rest) {
   return connect.call(this, target, ...rest);
 };
 """
+# Two pieces of the recorder, 1.4 s, are longer than any pause in a sentence.
+_SILENT_AGAIN = "heard.length >= {} + 3 && heard.slice(-2).every((piece) => piece.every((value) => Math.abs(value) < 0.003))"
 _HEARD = """(() => {
   const samples = new Int16Array(heard.reduce((sum, piece) => sum + piece.length, 0));
   let index = 0;
@@ -86,7 +88,9 @@ class Page:
             raise AssertionError(f"{error}\nThe page shows:\n{await self.evaluate('document.body.innerText')}") from None
 
     async def heard(self) -> bytes:
-        """Return what the page has played: PCM16 mono at 24 kHz."""
+        """Return what the page has played, as soon as it is silent: PCM16 mono at 24 kHz."""
+        recorded = await self.evaluate("heard.length")
+        await self.until(_SILENT_AGAIN.format(recorded), "the page to be silent again")
         return base64.b64decode(await self.evaluate(_HEARD))
 
     async def screenshot(self, width: int, height: int) -> bytes:

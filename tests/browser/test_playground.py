@@ -115,6 +115,10 @@ def said_by(who: str) -> str:
     return f"[...document.querySelectorAll('#transcript .{who} p')].map((line) => line.textContent)"
 
 
+def received() -> str:
+    return "[...document.querySelectorAll('#log .received .type')].map((entry) => entry.textContent)"
+
+
 async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: GatewayHandle, temperament: Talkative, tmp_path: Path) -> None:
     microphone = write_wav(
         tmp_path / "voice.wav", silence(2000) + speech(FIRST) + silence(9000) + speech(SECOND) + silence(3000), rate_hz=48_000
@@ -126,7 +130,7 @@ async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: Gat
         await page.until("document.querySelector('#transcript .interrupted') !== null", "the interruption", 60)
         await page.until(f"{said_by('assistant')}.some((line) => line.includes('Tokyo'))", "the second reply", 60)
         await page.until("document.getElementById('latency').value.endsWith(' ms')", "the second reply to be heard")
-        await page.until("!document.body.classList.contains('speaking')", "the end of the second reply")
+        await page.until(f"{received()}.filter((type) => type === 'response.done').length >= 2", "the end of the second reply")
         questions = " ".join(await page.evaluate(said_by("caller")))
         if SCREENSHOT:
             await asyncio.to_thread(Path(SCREENSHOT).write_bytes, await page.screenshot(1280, 860))
@@ -176,10 +180,9 @@ async def test_what_was_not_heard_of_a_reply_that_is_interrupted_leaves_the_conv
         await typed(page, "What is your name?")
         sent = "[...document.querySelectorAll('#log .sent .type')].map((entry) => entry.textContent)"
         await page.until(f"{sent}.includes('conversation.item.truncate')", "the page to tell how much was heard")
-        received = "[...document.querySelectorAll('#log .received .type')].map((entry) => entry.textContent)"
-        await page.until(f"{received}.includes('conversation.item.truncated')", "the gateway to take that in")
+        await page.until(f"{received()}.includes('conversation.item.truncated')", "the gateway to take that in")
         await page.until(f"{said_by('assistant')}.some((line) => line.includes('Joe'))", "the next reply", 60)
-        assert not await page.evaluate(f"{received}.includes('error')")
+        assert not await page.evaluate(f"{received()}.includes('error')")
         assert page.exceptions == []
 
 

@@ -34,7 +34,10 @@ function activity(text) {
 async function start(token) {
   const secret = await clientSecret(token);
   loudspeaker = new Loudspeaker({
-    onBegin: (_, delayMs) => latency.mark("heard", delayMs),
+    onBegin: (_, delayMs) => {
+      latency.mark("heard", delayMs);
+      document.body.classList.add("speaking");
+    },
     onLevel: (level, playing) => {
       orb.set("assistant", level);
       document.body.classList.toggle("speaking", playing);
