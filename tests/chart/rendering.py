@@ -20,6 +20,9 @@ RELEASE = "voice"
 NAMESPACE = "voice-system"
 NAME = "voice-mistral-voice-operator"
 """What the chart calls its objects in this release."""
+BROKER = f"{NAME}-broker"
+CONTROL_PLANE = f"{NAME}-control-plane"
+POOLS = f"{NAME}-pools"
 
 CA_BUNDLE = trustme.CA().cert_pem.bytes().decode()
 
@@ -34,7 +37,8 @@ EVERYTHING: Mapping[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "podLabels": {"team": "voice"},
     "podAnnotations": {"note": "x"},
-    "managedMode": {"enabled": True},
+    "controlPlane": {"enabled": True, "podLabels": {"team": "voice"}, "priorityClassName": "system-cluster-critical"},
+    "broker": {"podAnnotations": {"note": "x"}, "mistral": {"url": "https://simulator:8443", "caBundle": CA_BUNDLE}},
     "serviceAccount": {"annotations": {"a": "b"}},
     "endpoints": [
         {"name": "default", "url": "https://api.mistral.ai"},

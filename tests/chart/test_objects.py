@@ -10,7 +10,7 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from tests.chart.rendering import CHART, EVERYTHING, NAME, NAMESPACE, NARROW, Helm, of_kind, one, series_in
+from tests.chart.rendering import CHART, EVERYTHING, NAME, NAMESPACE, NARROW, POOLS, Helm, of_kind, one, series_in
 
 KUBERNETES = ("1.32", "1.35")
 """The oldest that the chart admits, and the one that the tests run on."""
@@ -43,6 +43,7 @@ def test_every_namespaced_object_names_its_namespace_and_release(helm: Helm, val
         "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",
+        "Namespace",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
     }
@@ -51,7 +52,7 @@ def test_every_namespaced_object_names_its_namespace_and_release(helm: Helm, val
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         assert labels["app.kubernetes.io/instance"] == "voice"
         if item["kind"] not in cluster_wide:
-            assert item["metadata"]["namespace"] in {NAMESPACE, *values.get("watchNamespaces", ())}
+            assert item["metadata"]["namespace"] in {NAMESPACE, POOLS, *values.get("watchNamespaces", ())}
 
 
 def test_the_crds_are_those_generated_from_the_models_and_are_kept(helm: Helm) -> None:

@@ -40,7 +40,7 @@ class Installed:
 def installed(request: pytest.FixtureRequest) -> Iterator[Installed]:
     with api_server() as cluster:
         namespaces = f"watchNamespaces={json.dumps(request.param)}"
-        yield Installed(cluster, install(cluster, TEAM, "--set-json", namespaces, "--set", "managedMode.enabled=true"))
+        yield Installed(cluster, install(cluster, TEAM, "--set-json", namespaces, "--set", "controlPlane.enabled=true"))
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_narrow_install_has_these_rights_in_its_namespaces_only(helm: Helm) ->
 
 def test_managed_mode_adds_rights_on_what_belongs_to_no_namespace(helm: Helm) -> None:
     for values in ({}, dict(NARROW)):
-        objects = helm.objects({**values, "managedMode": {"enabled": True}})
+        objects = helm.objects({**values, "controlPlane": {"enabled": True}})
         assert table(one(objects, "ClusterRole", f"{NAME}-managed-mode")["rules"]) == {
             "voice.contractspec.io/mistralvoiceplans": {"get", "list", "watch"},
             "voice.contractspec.io/mistralvoiceplans/status": {"update"},

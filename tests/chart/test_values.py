@@ -65,6 +65,11 @@ def test_a_value_that_is_unknown_or_of_the_wrong_kind_is_refused(helm: Helm, val
         ({"leaderElection": {"enabled": False}}, "leaderElection.enabled is false and replicas is more than 1: all of them would write."),
         ({"leaderElection": {"renewDeadlineSeconds": 15}}, "renewDeadlineSeconds, and that less than leaseDurationSeconds"),
         ({"managedMode": {"broker": {"caBundle": {"configMap": "a", "secret": "b"}}}}, "names a ConfigMap and a Secret. Leave one"),
+        ({"managedMode": {"enabled": True}}, "managedMode.enabled is true and there is no broker: set controlPlane.enabled to install"),
+        (
+            {"controlPlane": {"enabled": True, "tls": {"source": "secret", "secret": {"broker": "b"}}}},
+            "controlPlane.tls.secret.controlPlane is needed",
+        ),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed where serviceAccount.create is false"),
     ],
 )
@@ -76,7 +81,7 @@ def test_the_schema_admits_nothing_that_it_does_not_name() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text())
     free = {
         "/properties/global",
-        *(f"/properties/affinity/properties/{kind}" for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
+        *(f"/$defs/affinity/properties/{kind}" for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
     }
 
     def open_objects(node: Any, path: str) -> list[str]:
@@ -171,7 +176,7 @@ def test_the_operator_reads_all_that_can_be_set(helm: Helm, tmp_path: Path) -> N
 
 
 def broker_of(helm: Helm, tmp_path: Path, **broker: Any) -> BrokerSettings:
-    installed = settings_file(helm, tmp_path, {"managedMode": {"enabled": True, "broker": broker}}).managed_mode
+    installed = settings_file(helm, tmp_path, {"controlPlane": {"enabled": True}, "managedMode": {"broker": broker}}).managed_mode
     assert installed is not None
     return installed.broker
 
@@ -184,7 +189,8 @@ def test_managed_mode_leads_to_the_releases_own_broker_if_nothing_else_is_said(h
 
 
 def test_usage_is_asked_of_a_control_plane_that_is_named_and_of_no_other(helm: Helm, tmp_path: Path) -> None:
-    values = {"managedMode": {"enabled": True, "controlPlane": {"url": "https://control.example.com:8443"}}}
+    elsewhere = {"enabled": True, "broker": {"url": "https://broker.example.com"}}
+    values = {"managedMode": {**elsewhere, "controlPlane": {"url": "https://control.example.com:8443"}}}
     installed = settings_file(helm, tmp_path, values).managed_mode
     assert installed is not None
     assert installed.control_plane is not None
@@ -195,7 +201,7 @@ def test_usage_is_asked_of_a_control_plane_that_is_named_and_of_no_other(helm: H
     assert source["serviceAccountToken"]["audience"] == CONTROL_PLANE_AUDIENCE
     (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "control-plane-token"]
     assert str(installed.control_plane.token_file) == f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
-    bare = settings_file(helm, tmp_path, {"managedMode": {"enabled": True}}).managed_mode
+    bare = settings_file(helm, tmp_path, {"managedMode": elsewhere}).managed_mode
     assert bare is not None
     assert bare.control_plane is None
 
@@ -217,8 +223,8 @@ def test_managed_mode_leads_to_a_broker_elsewhere(helm: Helm, tmp_path: Path) ->
 def test_of_the_brokers_certificate_the_authorities_alone_are_mounted(
     helm: Helm, tmp_path: Path, bundle: dict[str, str], source: dict[str, Any]
 ) -> None:
-    values = {"managedMode": {"enabled": True, "broker": {"caBundle": bundle}}}
-    pod = one(helm.objects(values), "Deployment")["spec"]["template"]["spec"]
+    values = {"controlPlane": {"enabled": True}, "managedMode": {"broker": {"caBundle": bundle}}}
+    pod = one(helm.objects(values), "Deployment", NAME)["spec"]["template"]["spec"]
     [volume] = [volume for volume in pod["volumes"] if volume["name"] == "broker-ca"]
     assert {key: value for key, value in volume.items() if key != "name"} == source
     [mount] = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "broker-ca"]

@@ -91,16 +91,16 @@ networkPolicy:
   enabled: {{ .Values.gatewayNetworkPolicy.enabled }}
   blockedCidrs: {{ .Values.gatewayNetworkPolicy.blockedCidrs | toJson }}
   monitoringNamespaceSelector: {{ include "operator.monitoringNamespaceSelector" . }}
-{{- if .Values.managedMode.enabled }}
+{{- if include "operator.isManaged" . }}
 {{- $broker := .Values.managedMode.broker }}
 managedMode:
   broker:
-    url: {{ default (printf "https://%s-broker.%s.svc:8443" (include "operator.fullname" .) .Release.Namespace) $broker.url | quote }}
+    url: {{ default (printf "https://%s:8443" (include "broker.host" .)) $broker.url | quote }}
     caBundleFile: /etc/mistral-voice/broker-ca/ca.crt
     namespace: {{ default .Release.Namespace $broker.namespace | quote }}
     podLabels: {{ default (dict "app.kubernetes.io/name" (include "operator.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "broker") $broker.podLabels | toJson }}
     podPort: {{ $broker.podPort }}
-{{- with .Values.managedMode.controlPlane.url }}
+{{- with include "operator.controlPlaneUrl" . }}
   controlPlane:
     url: {{ . | quote }}
     tokenFile: /etc/mistral-voice/control-plane-token/token

@@ -14,6 +14,9 @@
 {{- if and $bundle.configMap $bundle.secret -}}
 {{- fail "managedMode.broker.caBundle names a ConfigMap and a Secret. Leave one of them empty." -}}
 {{- end -}}
+{{- if and .Values.managedMode.enabled (not .Values.controlPlane.enabled) (not .Values.managedMode.broker.url) -}}
+{{- fail "managedMode.enabled is true and there is no broker: set controlPlane.enabled to install brokers and control plane with this release, or managedMode.broker.url to those of another." -}}
+{{- end -}}
 {{- $election := .Values.leaderElection -}}
 {{- if and (not $election.enabled) (gt (int .Values.replicas) 1) -}}
 {{- fail "leaderElection.enabled is false and replicas is more than 1: all of them would write. Set replicas to 1 or enable leader election." -}}
