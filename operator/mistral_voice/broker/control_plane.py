@@ -26,6 +26,7 @@ from mistral_voice.contract.lease import (
     decode,
 )
 from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime.certificate import TrustedAuthorities
 
 ATTEMPT_SECONDS: Final = 2.0
 ATTEMPTS: Final = 3
@@ -43,8 +44,9 @@ class LedgerUnavailableError(Exception):
 class ControlPlane:
     """Requests to the control plane. Repeating any of them is harmless: amounts are cumulative, sessions and epochs have names."""
 
-    def __init__(self, http: aiohttp.ClientSession, base_url: str, token: Callable[[], Secret]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, base_url: str, token: Callable[[], Secret], authorities: TrustedAuthorities) -> None:
         self._http = http
+        self._authorities = authorities
         self._base_url = base_url.rstrip("/")
         self._token = token
 
@@ -90,7 +92,8 @@ class ControlPlane:
 
     async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {self._token().reveal()}", "Content-Type": "application/json"}
-        async with self._http.post(self._base_url + path, data=body, headers=headers, allow_redirects=False) as answer:
+        url, tls = self._base_url + path, self._authorities.context
+        async with self._http.post(url, data=body, headers=headers, allow_redirects=False, ssl=tls) as answer:
             return answer.status, await answer.content.read(MAX_ANSWER_BYTES)
 
 

@@ -28,7 +28,7 @@ from mistral_voice.kube.identity import Identity
 from mistral_voice.mistral.rest.client import open_http as open_rest
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background
-from mistral_voice.runtime.certificate import ServedCertificate
+from mistral_voice.runtime.certificate import ServedCertificate, TrustedAuthorities
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
@@ -100,19 +100,22 @@ async def running_broker(settings: Settings, access: Access, redactor: Redactor,
     metrics = BrokerMetrics(registry)
     sessions, tickets, reports = Sessions(), Tickets(), KeyReports()
     certificate = ServedCertificate(settings.tls_directory)
+    authorities = TrustedAuthorities(Path(settings.control_plane_ca) if settings.control_plane_ca else None)
     ca_bundle = await asyncio.to_thread(Path(settings.upstream_ca).read_text) if settings.upstream_ca else None
     background = Background("broker")
     async with AsyncExitStack() as closing:
         kube = await closing.enter_async_context(Client(access))
-        control_http = await closing.enter_async_context(open_http(settings.control_plane_ca))
+        control_http = await closing.enter_async_context(open_http(None))
         mistral_http = await closing.enter_async_context(open_http(settings.upstream_ca))
         rest = await closing.enter_async_context(open_rest(ca_bundle))
-        control_plane = ControlPlane(control_http, settings.control_plane_url, TokenFile(settings.control_plane_token))
+        control_plane = ControlPlane(control_http, settings.control_plane_url, TokenFile(settings.control_plane_token), authorities)
         ring = KeyRing(kube, settings.pool_namespace, redactor, settings.upstream_url)
         directory = Directory(kube)
         keeper = KeyKeeper(settings.name, control_plane, ring, reports, rest)
         await closing.enter_async_context(observing_loop_lag(loop_lag_histogram(PREFIX.rstrip("_"), registry)))
-        watching = background.running(directory=directory.run(), keys=keeper.run(), certificate=_keep_certificate(certificate))
+        watching = background.running(
+            directory=directory.run(), keys=keeper.run(), certificates=_keep_certificates(certificate, authorities)
+        )
         await closing.enter_async_context(watching)
         releases = Leftovers()
         closing.push_async_callback(releases.finish, LAST_RELEASES_SECONDS)
@@ -137,7 +140,8 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _keep_certificate(certificate: ServedCertificate) -> None:
+async def _keep_certificates(certificate: ServedCertificate, authorities: TrustedAuthorities) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_SECONDS)
         certificate.refresh()
+        authorities.refresh()

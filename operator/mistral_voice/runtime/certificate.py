@@ -1,4 +1,4 @@
-"""The certificate that a server shows: files that are loaded again when they change."""
+"""The certificate that a server shows, and the authorities that a client trusts: files that are loaded again when they change."""
 
 import logging
 import ssl
@@ -37,3 +37,28 @@ class ServedCertificate:
 
     def _contents(self) -> tuple[bytes | None, ...]:
         return tuple(file.read() for file in self._files)
+
+
+class TrustedAuthorities:
+    """What a client trusts: the authorities in a PEM file, or the system's if there is none. Raises OSError if the file can't be used."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = WatchedFile(file) if file is not None else None
+        self._seen = self._file.read() if self._file is not None else None
+        self.context = ssl.create_default_context(cafile=file)
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed: then `context` is another, of the new authorities alone.
+
+        A file that is gone or holds no certificate leaves the last good one in force.
+        """
+        content = self._file.read() if self._file is not None else None
+        if not content or content == self._seen:
+            return
+        self._seen = content
+        try:
+            self.context = ssl.create_default_context(cadata=content.decode("ascii"))
+        except (OSError, ValueError) as error:
+            _log.warning("The new certificate authorities can't be used, the former ones stay in force: %s", error)
+        else:
+            _log.info("The certificate authorities were replaced.")
