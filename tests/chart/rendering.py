@@ -51,6 +51,18 @@ EVERYTHING: Mapping[str, Any] = {
     ],
 }
 """Values that switch on whatever is optional."""
+POSTGRESQL: Mapping[str, Any] = {
+    "controlPlane": {
+        "enabled": True,
+        "database": {"type": "postgresql", "postgresql": {"port": 6432, "secretRef": {"name": "ledger", "caKey": "ca"}}},
+        "tls": {"source": "certManager"},
+        "clients": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+            {"ipBlock": {"cidr": "10.3.0.0/16"}},
+        ],
+    }
+}
+"""Managed mode in its other form."""
 NARROW: Mapping[str, Any] = {"watchNamespaces": ["team-a", "team-b"]}
 
 

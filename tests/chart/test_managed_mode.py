@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,13 @@ import pytest
 
 from mistral_voice.broker.settings import parse as parse_broker
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
+from mistral_voice.contract.names import GATEWAY_NAME
 from mistral_voice.controller.settings import read_file
 from mistral_voice.controlplane.settings import parse as parse_control_plane
-from tests.chart.rendering import BROKER, CONTROL_PLANE, EVERYTHING, NAME, NAMESPACE, NARROW, POOLS, Helm, of_kind, one
+from tests.chart.rendering import BROKER, CONTROL_PLANE, EVERYTHING, NAME, NAMESPACE, NARROW, POOLS, POSTGRESQL, Helm, of_kind, one
 from tests.chart.test_rights import table
 
 MANAGED: dict[str, Any] = {"controlPlane": {"enabled": True}}
-POSTGRESQL: dict[str, Any] = {
-    "controlPlane": {"enabled": True, "database": {"type": "postgresql", "postgresql": {"secretRef": {"name": "ledger", "caKey": "ca"}}}}
-}
 
 
 def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -32,7 +31,7 @@ def flags(objects: list[dict[str, Any]], name: str) -> list[str]:
     return list(container["args"])
 
 
-@pytest.mark.parametrize("values", [MANAGED, POSTGRESQL, dict(EVERYTHING)], ids=["sqlite", "postgresql", "everything"])
+@pytest.mark.parametrize("values", [MANAGED, dict(POSTGRESQL), dict(EVERYTHING)], ids=["sqlite", "postgresql", "everything"])
 def test_every_pod_is_admitted_under_pod_security_restricted(helm: Helm, values: dict[str, Any]) -> None:
     found = pods(helm.objects(values))
     assert set(found) == {NAME, BROKER, CONTROL_PLANE}
@@ -64,7 +63,7 @@ def test_the_processes_understand_what_the_chart_gives_them(helm: Helm) -> None:
 
 
 def test_every_file_that_a_flag_names_lies_in_a_volume(helm: Helm) -> None:
-    for values in (MANAGED, POSTGRESQL, dict(EVERYTHING)):
+    for values in (MANAGED, dict(POSTGRESQL), dict(EVERYTHING)):
         for name, pod in pods(helm.objects(values)).items():
             (container,) = pod["spec"]["containers"]
             mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
@@ -105,7 +104,7 @@ def test_sqlite_has_one_replica_on_a_volume_of_its_own_and_backups_on_another(he
 
 
 def test_what_kubernetes_lets_nobody_change_bears_no_version(helm: Helm) -> None:
-    for values in (MANAGED, POSTGRESQL):
+    for values in (MANAGED, dict(POSTGRESQL)):
         objects = helm.objects(values)
         for item in (*of_kind(objects, "Deployment"), *of_kind(objects, "StatefulSet")):
             fixed = [item["spec"]["selector"]["matchLabels"]]
@@ -219,6 +218,73 @@ def test_a_client_that_trusts_the_charts_authority_reaches_each_service_by_its_n
             shake_hands(one(objects, "Secret", f"{name}-tls")["data"], host, tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(one(objects, "Secret", f"{BROKER}-tls")["data"], f"{CONTROL_PLANE}.{NAMESPACE}.svc", tmp_path)
+
+
+def test_cert_manager_makes_the_same_secrets_for_the_same_names(helm: Helm) -> None:
+    objects = helm.objects(POSTGRESQL)
+    assert of_kind(objects, "Secret") == []
+    issuer = one(objects, "Issuer", f"{NAME}-ca")
+    authority = one(objects, "Certificate", f"{NAME}-ca")["spec"]
+    assert authority["isCA"] is True
+    assert issuer["spec"]["ca"]["secretName"] == authority["secretName"]
+    mounted = {volume["secret"]["secretName"] for pod in pods(objects).values() for volume in pod["spec"]["volumes"] if "secret" in volume}
+    for name in (BROKER, CONTROL_PLANE):
+        certificate = one(objects, "Certificate", name)["spec"]
+        assert f"{name}.{NAMESPACE}.svc" in certificate["dnsNames"]
+        assert certificate["issuerRef"] == {"name": f"{NAME}-ca", "kind": "Issuer", "group": "cert-manager.io"}
+        assert certificate["secretName"] in mounted
+
+
+def test_an_issuer_of_the_platforms_takes_the_place_of_the_releases(helm: Helm) -> None:
+    reference = {"name": "company", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+    objects = helm.objects({"controlPlane": {"enabled": True, "tls": {"source": "certManager", "certManager": {"issuerRef": reference}}}})
+    assert of_kind(objects, "Issuer") == []
+    assert [item["spec"]["issuerRef"] for item in of_kind(objects, "Certificate")] == [reference, reference]
+
+
+def test_secrets_of_the_platforms_are_mounted_and_none_is_made(helm: Helm) -> None:
+    tls = {"source": "secret", "secret": {"broker": "brokers-own", "controlPlane": "planes-own"}}
+    objects = helm.objects({"controlPlane": {"enabled": True, "tls": tls}})
+    assert of_kind(objects, "Secret") == []
+    secrets = {
+        name: {volume["name"]: volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume}
+        for name, pod in pods(objects).items()
+    }
+    assert secrets == {
+        NAME: {"broker-ca": "brokers-own"},
+        BROKER: {"tls": "brokers-own", "control-plane-ca": "planes-own"},
+        CONTROL_PLANE: {"tls": "planes-own"},
+    }
+
+
+def peers(rule: dict[str, Any]) -> list[dict[str, str]]:
+    """The pods that a rule of a NetworkPolicy names, by component or name."""
+    return [peer.get("podSelector", {}).get("matchLabels", {}) for peer in rule["from"]]
+
+
+def test_gateways_alone_reach_brokers_and_nobody_but_brokers_operator_and_clients_the_control_plane(helm: Helm) -> None:
+    objects = helm.objects(POSTGRESQL)
+    calls, scrapes = one(objects, "NetworkPolicy", BROKER)["spec"]["ingress"]
+    assert [peer.get("app.kubernetes.io/name") for peer in peers(calls)] == [GATEWAY_NAME]
+    assert [port["port"] for port in (*calls["ports"], *scrapes["ports"])] == ["https", "metrics"]
+    asks, scrapes = one(objects, "NetworkPolicy", CONTROL_PLANE)["spec"]["ingress"]
+    assert [peer.get("app.kubernetes.io/component") for peer in peers(asks)] == ["broker", "operator", None, None]
+    assert asks["from"][2:] == POSTGRESQL["controlPlane"]["clients"]
+    assert [port["port"] for port in (*asks["ports"], *scrapes["ports"])] == ["https", "metrics"]
+    for peer, name in zip(peers(asks)[:2], (BROKER, NAME), strict=True):
+        assert peer.items() <= pods(objects)[name]["metadata"]["labels"].items()
+
+
+def test_the_ways_out_are_those_that_each_needs(helm: Helm) -> None:
+    def ways(values: Mapping[str, Any], name: str) -> list[list[int]]:
+        return [[port["port"] for port in rule["ports"]] for rule in one(helm.objects(values), "NetworkPolicy", name)["spec"]["egress"]]
+
+    assert ways(MANAGED, BROKER) == [[53, 53], [443, 6443], [8443]]
+    assert ways(MANAGED, CONTROL_PLANE) == [[53, 53], [443, 6443]]
+    assert ways(POSTGRESQL, CONTROL_PLANE) == [[53, 53], [443, 6443, 6432]]
+    assert ways(MANAGED, NAME) == [[53, 53], [443, 6443, 8443]]
+    to = one(helm.objects(MANAGED), "NetworkPolicy", BROKER)["spec"]["egress"][2]["to"]
+    assert [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in to] == ["control-plane"]
 
 
 def test_no_pod_mounts_the_authoritys_own_key(helm: Helm) -> None:

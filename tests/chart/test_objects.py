@@ -10,12 +10,28 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from tests.chart.rendering import CHART, EVERYTHING, NAME, NAMESPACE, NARROW, POOLS, Helm, of_kind, one, series_in
+from tests.chart.rendering import (
+    BROKER,
+    CHART,
+    CONTROL_PLANE,
+    EVERYTHING,
+    NAME,
+    NAMESPACE,
+    NARROW,
+    POOLS,
+    POSTGRESQL,
+    Helm,
+    of_kind,
+    one,
+    series_in,
+)
 
 KUBERNETES = ("1.32", "1.35")
 """The oldest that the chart admits, and the one that the tests run on."""
-OTHERS = "monitoring.coreos.com/"
-CASES = pytest.mark.parametrize("values", [{}, dict(EVERYTHING), dict(NARROW)], ids=["defaults", "everything", "narrow"])
+OTHERS = ("monitoring.coreos.com/", "cert-manager.io/")
+CASES = pytest.mark.parametrize(
+    "values", [{}, dict(EVERYTHING), dict(NARROW), dict(POSTGRESQL)], ids=["defaults", "everything", "narrow", "postgresql"]
+)
 
 
 def test_helm_finds_nothing_to_complain_of(helm: Helm) -> None:
@@ -125,9 +141,14 @@ def test_the_operators_network_policy_lets_metrics_in_and_the_api_server_dns_and
 
 def test_scrapes_keep_the_integrations_namespace(helm: Helm) -> None:
     objects = helm.objects(EVERYTHING)
-    (endpoint,) = one(objects, "ServiceMonitor")["spec"]["endpoints"]
+    for name in (NAME, BROKER, CONTROL_PLANE):
+        monitor = one(objects, "ServiceMonitor", name)["spec"]
+        (endpoint,) = monitor["endpoints"]
+        assert endpoint["honorLabels"] is True
+        service = one(objects, "Service", name)
+        assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     (pods,) = one(objects, "PodMonitor", f"{NAME}-gateways")["spec"]["podMetricsEndpoints"]
-    assert endpoint["honorLabels"] is True
     assert pods["honorLabels"] is True
     assert one(objects, "PodMonitor", f"{NAME}-gateways")["spec"]["namespaceSelector"] == {"any": True}
 

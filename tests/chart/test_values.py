@@ -37,6 +37,14 @@ def refusal(helm: Helm, values: dict[str, Any]) -> str:
         ({"endpoints": [{"name": "a", "url": "https://a", "caBundle": "/etc/ca.pem"}]}, "at '/endpoints/0/caBundle'"),
         ({"managedMode": {"broker": {"url": "http://broker"}}}, "at '/managedMode/broker/url'"),
         ({"managedMode": {"broker": {"podPort": 0}}}, "at '/managedMode/broker/podPort': minimum: got 0, want 1"),
+        ({"controlPlane": {"replicas": 2}}, "at '/controlPlane': additional properties 'replicas' not allowed"),
+        (
+            {"controlPlane": {"database": {"type": "mysql"}}},
+            "at '/controlPlane/database/type': value must be one of 'sqlite', 'postgresql'",
+        ),
+        ({"controlPlane": {"backup": {"everySeconds": 1}}}, "at '/controlPlane/backup/everySeconds': minimum: got 1, want 60"),
+        ({"controlPlane": {"clients": [{}]}}, "at '/controlPlane/clients/0': minProperties: got 0, want 1"),
+        ({"broker": {"mistral": {"url": "http://mistral"}}}, "at '/broker/mistral/url'"),
         ({"endpoints": None}, "at '': missing property 'endpoints'"),
         ({"crds": {"keep": None}}, "at '/crds': missing property 'keep'"),
         ({"resources": {"requests": {"cpu": "abc"}}}, "at '/resources/requests/cpu': 'abc' does not match pattern"),
@@ -69,6 +77,15 @@ def test_a_value_that_is_unknown_or_of_the_wrong_kind_is_refused(helm: Helm, val
         (
             {"controlPlane": {"enabled": True, "tls": {"source": "secret", "secret": {"broker": "b"}}}},
             "controlPlane.tls.secret.controlPlane is needed",
+        ),
+        (
+            {"controlPlane": {"enabled": True, "database": {"type": "postgresql"}}},
+            "controlPlane.database.postgresql.secretRef.name is needed",
+        ),
+        ({"controlPlane": {"enabled": True, "poolNamespace": {"name": NAMESPACE}}}, "Mistral's keys need one that holds nothing else."),
+        (
+            {"controlPlane": {"enabled": True, "poolNamespace": {"name": "team-a"}}, "watchNamespaces": ["team-a"]},
+            'controlPlane.poolNamespace.name is "team-a", which is the release\'s own namespace or one of watchNamespaces.',
         ),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is needed where serviceAccount.create is false"),
     ],
