@@ -4,7 +4,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,9 @@ POSTGRESQL: Mapping[str, Any] = {
 """Managed mode in its other form."""
 NARROW: Mapping[str, Any] = {"watchNamespaces": ["team-a", "team-b"]}
 
+# libyaml's, if it is there: the CRDs are long, and Python's own takes most of a second over them.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class RenderingFailed(Exception):
@@ -75,17 +78,21 @@ class RenderingFailed(Exception):
 
 @dataclass(frozen=True)
 class Helm:
-    """A Helm with nothing in its configuration."""
+    """A Helm with nothing in its configuration. What was rendered once is not rendered again."""
 
     program: Path
+    rendered: dict[str, str] = field(default_factory=dict)
 
     def render(self, values: Mapping[str, Any] | None = None) -> str:
         """Return the manifests for these values. Raises RenderingFailed."""
-        return self.run("template", RELEASE, str(CHART), "--namespace", NAMESPACE, values=values)
+        wanted = yaml.safe_dump(dict(values or {}))
+        if wanted not in self.rendered:
+            self.rendered[wanted] = self.run("template", RELEASE, str(CHART), "--namespace", NAMESPACE, values=values)
+        return self.rendered[wanted]
 
     def objects(self, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rendered objects."""
-        return [item for item in yaml.safe_load_all(self.render(values)) if item]
+        return [item for item in yaml.load_all(self.render(values), Loader=_LOADER) if item]
 
     def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
         """Run Helm with a file of values and return what it prints."""
