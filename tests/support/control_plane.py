@@ -5,7 +5,6 @@ Tests set what it answers; `leases`, `renewals`, `releases` and `reports` are wh
 
 import contextlib
 import ssl
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -99,8 +98,7 @@ class SmallControlPlane:
         return _json(KeyOrders(probe, 1))
 
     def _grant(self, session: str, epoch: int) -> LeaseGrant:
-        expires_at = int(time.time()) + self.quantum_seconds
-        return LeaseGrant(session, epoch, expires_at, self.renew_after_seconds, self.offline_grace_seconds, self.key)
+        return LeaseGrant(session, epoch, self.quantum_seconds, self.renew_after_seconds, self.offline_grace_seconds, self.key)
 
 
 def _json(message: msgspec.Struct, status: int = 200) -> web.Response:

@@ -220,8 +220,8 @@ class RealtimeClient:
 async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **changes: Any) -> AsyncIterator[GatewayHandle]:
     """Run a gateway in this process, on free loopback ports.
 
-    Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `client_limits`, `speech_transport`, and `speech_spares`, none
-    unless given: each reply then opens its own socket, and faults strike as told.
+    Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `client_limits`, `speech_transport`, `clock`, and
+    `speech_spares`, none unless given: each reply then opens its own socket, and faults strike as told.
     """
     files = GatewayFiles(directory)
     url, key = (mistral, "no-key") if isinstance(mistral, str) else (mistral.base_url, mistral.key)
@@ -238,9 +238,10 @@ async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **cha
         speech_transport=changes.pop("speech_transport", SpeechTransport.AUTO),
         client_limits=changes.pop("client_limits", ClientLimits()),
     )
+    clock = changes.pop("clock", None)
     config = gateway_config(url, files, **changes)
     scheme = "https" if config.tls_directory else "http"
-    async with gateway_main.running_gateway(settings, config, Redactor()) as gateway:
+    async with gateway_main.running_gateway(settings, config, Redactor(), clock) as gateway:
         yield GatewayHandle(
             f"{scheme}://127.0.0.1:{gateway.client_port}", f"http://127.0.0.1:{gateway.metrics_port}", files, lifecycle=gateway.lifecycle
         )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,12 @@ class World:
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
+        self.database = replace(self.database, clock=lambda: self.now)
         self.ledger = self.replica()
 
     def replica(self, limits: LedgerLimits | None = None) -> Ledger:
         """Return a ledger on the same database."""
-        return Ledger(self.database, lambda: self.plans, lambda *_: self.key, lambda: self.now, limits)
+        return Ledger(self.database, lambda: self.plans, lambda *_: self.key, limits)
 
     def set_plan(self, name: str = "standard", *, deleted: bool = False, **changes: Any) -> None:
         """Change a plan."""

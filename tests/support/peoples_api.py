@@ -67,8 +67,8 @@ async def peoples_api(world: World, tls: ssl.SSLContext | None = None) -> AsyncI
     for name, plan in world.plans.items():
         catalogue.set_plan(name, plan.spec)
     catalogue.set_pool("main", POOL)
-    keys = KeyRing(world.database, lambda: catalogue.pools, lambda: world.now)
+    keys = KeyRing(world.database, lambda: catalogue.pools)
     app = web.Application()
-    PeoplesApi(table, table, world.database, catalogue, keys, lambda: world.now, lambda: None).add_to(app)
+    PeoplesApi(table, table, world.database, catalogue, keys, lambda: None).add_to(app)
     async with listening(app, "127.0.0.1", 0, tls) as port:
         yield Served(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}", table, keys)

@@ -16,7 +16,7 @@ TICKET_AGAIN_SECONDS: Final = TICKET_SECONDS / 2
 RETRY_SECONDS: Final = 2.0
 LAST_WORD_SECONDS: Final = 20.0
 """So long before the end for want of a control plane the gateway is told."""
-MOVING_SECONDS: Final = 30.0
+MOVING_SECONDS: Final = 30
 """A session that is to move has so long for its turn."""
 
 
@@ -43,15 +43,14 @@ class Keeper:
         self._renew_due = now + session.grant.renew_after_seconds
         self._has_moved = False
 
-    def ticket(self) -> tuple[Secret, int]:
-        """Return a ticket of now, and when it expires."""
-        claims = self._session.claims(self._clock.wall())
-        return self._tickets.issue(claims), claims.exp
+    def ticket(self) -> Secret:
+        """Return a ticket of now."""
+        return self._tickets.issue(self._session.claims(self._clock.wall()))
 
     async def run(self) -> None:
         """Renew until the session's time is over."""
         session = self._session
-        while session.ends_at is None or self._clock.wall() < session.ends_at:
+        while session.ends_at is None or self._clock.monotonic() < session.ends_at:
             await self._pause()
             if session.moves.is_set() and not self._has_moved:
                 await self._move()
@@ -68,7 +67,7 @@ class Keeper:
         session = self._session
         left = max(0.0, min(self._ticket_due, self._renew_due) - self._clock.monotonic())
         if session.ends_at is not None:
-            left = max(0.0, session.ends_at - self._clock.wall())
+            left = max(0.0, session.ends_at - self._clock.monotonic())
         if self._has_moved:
             await asyncio.sleep(left)
             return
@@ -80,51 +79,52 @@ class Keeper:
 
     async def _move(self) -> None:
         self._has_moved = True
-        await self._send(Moving(int(self._clock.wall() + MOVING_SECONDS)))
+        await self._send(Moving(MOVING_SECONDS))
 
     async def _renew_ticket(self) -> None:
         entitled = self._entitled()
         if isinstance(entitled, Refusal):
-            await self._end(entitled, self._session.grant.expires_at)
+            await self._end(entitled, self._session.lease_until)
             return
-        ticket, expires_at = self.ticket()
         self._ticket_due = self._clock.monotonic() + TICKET_AGAIN_SECONDS
-        await self._send(Ticket(ticket.reveal(), expires_at))
+        await self._send(Ticket(self.ticket().reveal(), TICKET_SECONDS))
 
     async def _renew_lease(self) -> None:
         session = self._session
         entitled = self._entitled()
         if isinstance(entitled, Refusal):
-            await self._end(entitled, session.grant.expires_at)
+            await self._end(entitled, session.lease_until)
             return
         if entitled.plan != session.entitlement.plan:
             changed = Refusal(RefusalReason.LEASE_EXPIRED, "The integration claims another plan now; begin a new session.", 0)
-            await self._end(changed, session.grant.expires_at)
+            await self._end(changed, session.lease_until)
             return
+        asked = self._clock.monotonic()
         try:
-            answer = await self._control_plane.renew(session.report(self._clock.monotonic()))
+            answer = await self._control_plane.renew(session.report(asked))
         except (LedgerUnavailableError, OSError):
             await self._go_on_without()
             return
         if isinstance(answer, LeaseGrant):
-            session.grant = answer
+            session.prolong(answer, asked)
             session.entitlement = entitled
             self._renew_due = self._clock.monotonic() + max(1, answer.renew_after_seconds)
         elif answer.reason is RefusalReason.EPOCH_OVER:
             # The session has moved: what is under way here may end within the lease, and its gateway knows already.
-            session.ends_at = max(self._clock.wall() + 1, session.grant.expires_at)
+            session.ends_at = max(self._clock.monotonic() + 1, session.lease_until)
         else:
-            await self._end(answer, session.grant.expires_at)
+            await self._end(answer, session.lease_until)
 
     async def _go_on_without(self) -> None:
         """The control plane is out of reach: the session goes on for the grace period, and is told before that is over."""
         self._renew_due = self._clock.monotonic() + RETRY_SECONDS
-        latest = self._session.grant.expires_at + self._session.grant.offline_grace_seconds
-        if self._clock.wall() >= latest - min(LAST_WORD_SECONDS, self._session.grant.offline_grace_seconds / 2):
+        grace = self._session.grant.offline_grace_seconds
+        latest = self._session.lease_until + grace
+        if self._clock.monotonic() >= latest - min(LAST_WORD_SECONDS, grace / 2):
             message = "The control plane could not be reached for too long, so the session can't go on."
             await self._end(Refusal(RefusalReason.LEDGER_UNAVAILABLE, message), latest)
 
     async def _end(self, refusal: Refusal, at: float) -> None:
-        ends_at = max(int(self._clock.wall()) + 2, int(at))
-        self._session.ends_at = ends_at
-        await self._send(Ends(ends_at, refusal.reason, refusal.message))
+        left = max(2, int(at - self._clock.monotonic()))
+        self._session.ends_at = self._clock.monotonic() + left
+        await self._send(Ends(left, refusal.reason, refusal.message))

@@ -17,7 +17,7 @@ from mistral_voice.broker.keys import KeyReports, KeyRing, KeyUnusableError
 from mistral_voice.broker.leftovers import Leftovers
 from mistral_voice.broker.metrics import BrokerMetrics
 from mistral_voice.broker.session import BrokerSession, Sessions
-from mistral_voice.broker.tickets import Tickets
+from mistral_voice.broker.tickets import TICKET_SECONDS, Tickets
 from mistral_voice.contract.lease import (
     FromBroker,
     KeyOutcome,
@@ -152,8 +152,7 @@ class Line:
         with its.ring.pinned(session.key), its.sessions.holding(session), its.metrics.holding(session):
             _log.info("A session begins.", extra={**about, "epoch": session.opened.epoch})
             try:
-                ticket, expires_at = keeper.ticket()
-                await self._send(Opened(ticket.reveal(), expires_at, its.address))
+                await self._send(Opened(keeper.ticket().reveal(), TICKET_SECONDS, its.address))
                 await self._until_over(keeper)
             finally:
                 await asyncio.shield(self._wind_up(session))

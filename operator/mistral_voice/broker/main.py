@@ -95,7 +95,7 @@ class Broker:
 @asynccontextmanager
 async def running_broker(settings: Settings, access: Access, redactor: Redactor, clock: Clock | None = None) -> AsyncIterator[Broker]:
     """Serve while the context lasts. Raises OSError if a port, the certificate or a CA bundle can't be used."""
-    clock = clock or Clock()
+    clock = clock or Clock.steady()
     registry = process_registry()
     metrics = BrokerMetrics(registry)
     sessions, tickets, reports = Sessions(), Tickets(), KeyReports()

@@ -31,11 +31,11 @@ class BrokerSession:
         self.address = address
         self.opened = opened
         self.entitlement = entitlement
-        self.grant = grant
+        self.prolong(grant, began)
         self.key = key
         self.meter = Meter(began)
         self.ends_at: float | None = None
-        """Unix seconds at which all is over, once that is known."""
+        """When all is over, on the monotonic clock, once that is known."""
         self.moves = asyncio.Event()
         """Set when the session is to move to another line: this broker drains, or the key is dead."""
         self._seq = 0
@@ -67,6 +67,11 @@ class BrokerSession:
             iat=int(now),
             exp=int(now) + TICKET_SECONDS,
         )
+
+    def prolong(self, grant: LeaseGrant, asked: float) -> None:
+        """Take in a lease that was asked for at `asked` on the monotonic clock, from when its time is counted."""
+        self.grant = grant
+        self.lease_until = asked + grant.lease_seconds
 
     def fits(self, claims: Claims) -> bool:
         """Tell whether a ticket is this session's own."""

@@ -1,7 +1,8 @@
 """Managed mode's wires: the session line between gateway and broker, and the leases between broker and control plane.
 
 JSON with camelCase names; tagged by `type` where several messages share a wire. Unknown fields are passed over, so that one side may be
-upgraded before the other. Times are Unix seconds (UTC), durations and amounts whole numbers with the unit in the name.
+upgraded before the other. Durations and amounts are whole numbers with the unit in the name. No moment is ever told, only how long
+something lasts from when it was asked for or told of: clocks of different machines need not agree.
 """
 
 from enum import StrEnum
@@ -77,34 +78,34 @@ class Opened(Struct, frozen=True, rename="camel", tag="opened"):
     """Broker to gateway: the session may begin.
 
     Its calls go to `address` (host:port of this very broker) with `ticket` as bearer, which is renewed by `Ticket` before
-    `ticket_expires_at`. `expires_at` is set where the plan ends the session sooner than its integration would.
+    `ticket_seconds` are over. `ends_in_seconds` is set where the plan ends the session sooner than its integration would.
     """
 
     ticket: str
-    ticket_expires_at: Count
+    ticket_seconds: Count
     address: str
-    expires_at: Count | None = None
+    ends_in_seconds: Count | None = None
 
 
 class Ticket(Struct, frozen=True, rename="camel", tag="ticket"):
     """Broker to gateway: the ticket for calls from now on."""
 
     ticket: str
-    ticket_expires_at: Count
+    ticket_seconds: Count
 
 
 class Ends(Struct, frozen=True, rename="camel", tag="ends"):
-    """Broker to gateway: the lease was not renewed; the session must be over at `expires_at`."""
+    """Broker to gateway: the lease was not renewed; the session must be over within `within_seconds`."""
 
-    expires_at: Count
+    within_seconds: Count
     reason: RefusalReason
     message: str
 
 
 class Moving(Struct, frozen=True, rename="camel", tag="moving"):
-    """Broker to gateway: this broker stops; open a line to another at the next turn's boundary, at the latest at `expires_at`."""
+    """Broker to gateway: this broker stops; open a line to another at the next turn's boundary, at the latest within `within_seconds`."""
 
-    expires_at: Count
+    within_seconds: Count
 
 
 FromBroker = Opened | Refusal | Ticket | Ends | Moving
@@ -170,14 +171,14 @@ class KeyReference(Struct, frozen=True, rename="camel"):
 
 
 class LeaseGrant(Struct, frozen=True, rename="camel", tag="granted"):
-    """The lease holds until `expires_at`; renew it after `renew_after_seconds`.
+    """The lease holds for `lease_seconds` from when it was asked for; renew it after `renew_after_seconds`.
 
-    If the control plane can't be reached, go on until `expires_at` + `offline_grace_seconds`. `key` is the session's for its whole life.
+    If the control plane can't be reached, go on for `offline_grace_seconds` more. `key` is the session's for its whole life.
     """
 
     session: SessionId
     epoch: Epoch
-    expires_at: Count
+    lease_seconds: Count
     renew_after_seconds: Count
     offline_grace_seconds: Count
     key: KeyReference

@@ -58,13 +58,14 @@ class Catalogue:
             raise LedgerUnavailable(str(error)) from error
         self._plans = {**{name: KnownPlan(plan.spec, deleted=True) for name, plan in known.items()}, **self._plans}
 
-    async def keep(self, database: Database, now: int) -> None:
+    async def keep(self, database: Database) -> None:
         """Write down plans that have changed. Raises `LedgerUnavailable`."""
         table, plans = schema.plans, self._plans
         try:
             async with database.writing() as connection:
                 # In the order of their names, as every replica does it.
                 rows = {row.name: row for row in await connection.execute(select(table).order_by(table.c.name).with_for_update())}
+                now = await database.now(connection)
                 for name, plan in sorted(plans.items()):
                     text = plan.spec.model_dump_json(by_alias=True, exclude_none=True)
                     row = rows.get(name)

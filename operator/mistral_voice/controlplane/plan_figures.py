@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -24,10 +23,9 @@ _log: Final = logging.getLogger(__name__)
 class PlanFigures:
     """Reads them from time to time."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, clock: Callable[[], float], registry: CollectorRegistry) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, registry: CollectorRegistry) -> None:
         self._database = database
         self._catalogue = catalogue
-        self._clock = clock
         self._sessions = Gauge(f"{PREFIX}plan_sessions", "Sessions that run now.", _LABELS, registry=registry)
         self._seconds = Gauge(f"{PREFIX}plan_used_seconds", "Session seconds of the plan's present period.", _LABELS, registry=registry)
         spent = "Money spent in the plan's present period, in its currency."
@@ -44,9 +42,9 @@ class PlanFigures:
 
     async def refresh(self) -> None:
         """Read them once. Raises SQLAlchemyError or OSError."""
-        now = int(self._clock() * 1000)
         present = {name: plan for name, plan in self._catalogue.plans.items() if not plan.deleted}
         async with self._database.reading() as connection:
+            now = await self._database.now(connection)
             found = [await plan_usage(connection, name, plan, now) for name, plan in present.items()]
         for gauge in (self._sessions, self._seconds, self._spent):
             gauge.clear()

@@ -27,7 +27,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The work of every replica: what two do at once counts once."""
+    """The work of every replica: what two do at once counts once. `clock` is any that goes evenly."""
 
     def __init__(
         self,
@@ -36,17 +36,17 @@ class Upkeep:
         keys: KeyRing,
         catalogue: Catalogue,
         metrics: ControlPlaneMetrics,
-        wall_clock: Callable[[], float],
+        clock: Callable[[], float],
         retention: Retention,
     ) -> None:
         self._database = database
         self._retention = retention
-        self._removal_due = 0.0
+        self._removal_due = clock()
         self._ledger = ledger
         self._keys = keys
         self._catalogue = catalogue
         self._metrics = metrics
-        self._wall_clock = wall_clock
+        self._clock = clock
         self.plans_changed = asyncio.Event()
         self.problem: str | None = "The database was not asked yet."
 
@@ -69,7 +69,7 @@ class Upkeep:
         if self.plans_changed.is_set():
             self.plans_changed.clear()
             try:
-                await self._catalogue.keep(self._database, int(self._wall_clock() * 1000))
+                await self._catalogue.keep(self._database)
             except LedgerUnavailable:
                 self.plans_changed.set()
                 await asyncio.sleep(EVERY_SECONDS)
@@ -77,15 +77,15 @@ class Upkeep:
         await self._keys.refresh()
         self._metrics.expired.inc(await self._ledger.sweep())
         self._metrics.waiting.set(self._ledger.waiting)
-        await self._remove_old(self._wall_clock())
+        await self._remove_old(self._clock())
         for pool in self._catalogue.pools:
             active = sum(record.state is KeyState.ACTIVE for record in self._keys.records(pool).values())
             self._metrics.active_keys.labels(pool).set(active)
 
     async def _remove_old(self, now: float) -> None:
         """Remove a batch of what is old, and the next at once, a second later, while there is more."""
-        if self._removal_due <= now or self._removal_due > now + REMOVAL_SECONDS:
-            removed = await remove_old(self._database, self._retention, int(now * 1000))
+        if self._removal_due <= now:
+            removed = await remove_old(self._database, self._retention)
             self._removal_due = now if removed.full else now + REMOVAL_SECONDS
 
 

@@ -83,7 +83,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings: Settings, config: GatewayConfig, redactor: Redactor) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    settings: Settings, config: GatewayConfig, redactor: Redactor, clock: Clock | None = None
+) -> AsyncIterator[Gateway]:
     """Serve while the context lasts. Raises OSError if a port, the certificate or the CA bundle can't be used."""
     registry = process_registry()
     upstream = config.upstream
@@ -103,7 +105,7 @@ async def running_gateway(settings: Settings, config: GatewayConfig, redactor: R
         housekeeping = keep_house(metrics, lifecycle, certificate)
         await closing.enter_async_context(background.running(detection=engine.run(), housekeeping=housekeeping))
         await closing.enter_async_context(Background("gateway").running(spares=speech.run()))
-        clock = Clock()
+        clock = clock or Clock()
         secrets = ClientSecrets(tokens, config.integration, clock.wall)
         door = Doorkeeper(tokens, secrets, policy_of(config), config.policy)
         limits = structs.replace(settings.client_limits, message_bytes=config.limits.max_message_bytes)

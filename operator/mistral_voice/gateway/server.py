@@ -133,7 +133,7 @@ class ClientPort:
             await socket.prepare(request)
             opened = await line.open()
             surroundings = managed.surroundings(self._surroundings, line)
-            policy = managed.policy(policy, opened, surroundings.clock.wall())
+            policy = managed.policy(policy, opened)
             connection = Connection(socket, surroundings, policy, session_id)
             line.attend(connection.take, lambda: connection.is_calm)
             async with Background("session").running(line=line.run(), spares=surroundings.speech.run()):

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import Ends, Moving, Refusal, RefusalReason
+from mistral_voice.runtime.clock import Clock
 from tests.api.broker.line import hand
 from tests.api.broker.place import CANARY, Place, Tenant
 from tests.support.gateway import RealtimeClient
@@ -112,7 +113,7 @@ async def test_whoever_loses_the_right_loses_the_session_at_the_next_renewal(pla
         assert isinstance(ends, Ends)
         expected = {"suspend": "Suspended", "consent": "PlanNotAllowed", "plan deleted": "PlanNotFound"}
         assert ends.reason.value == expected[change]
-        assert ends.expires_at <= time.time() + 31
+        assert ends.within_seconds <= 31
 
 
 async def test_a_session_survives_its_broker(place: Place) -> None:
@@ -151,7 +152,7 @@ async def test_a_drain_tells_by_when_to_move(place: Place, broker: Broker) -> No
         draining = asyncio.create_task(broker.drain(0.0, 1.0))
         moving = await line.next()
         assert isinstance(moving, Moving)
-        assert time.time() < moving.expires_at < time.time() + 60
+        assert 0 < moving.within_seconds < 60
         await draining
         assert "draining" in (broker.gateway_port.not_ready_because() or "")
 
@@ -249,3 +250,25 @@ async def test_the_key_is_nowhere_a_tenant_or_an_observer_looks(place: Place, br
     secrets = place.cluster.kubectl("get", "secrets,configmaps,pods,mistralvoiceintegrations", "-n", tenant.namespace, "-o", "yaml").stdout
     for text in (metrics, told, written, secrets, caplog.text):
         assert CANARY not in text
+
+
+async def test_clocks_that_are_wrong_change_nothing_of_a_session(place: Place) -> None:
+    """The broker's is a day behind, the gateway's a day ahead: lease, tickets and the announced end are told as durations."""
+    place.control_plane.renew_after_seconds = 1
+    place.control_plane.quantum_seconds = 8
+    day = 86_400.0
+    tenant = await place.tenant()
+    ahead, behind = Clock(wall=lambda: time.time() + day), Clock(wall=lambda: time.time() - day)
+    async with (
+        place.broker(clock=behind),
+        place.gateway(tenant, clock=ahead) as gateway,
+        gateway.connect() as client,
+    ):
+        assert await ask(client)
+        await eventually(lambda: place.control_plane.renewals, "a renewal")
+        assert await ask(client)
+        place.control_plane.renewal_refusal = Refusal(RefusalReason.SECONDS_EXHAUSTED, "The namespace's seconds are used up.")
+        updated = await client.until("session.updated")
+        assert updated["session"]["expires_at"] <= time.time() + day + 9
+        assert (await client.until("error"))["error"]["code"] == "session_expired"
+        assert await client.until_closed() == 1000

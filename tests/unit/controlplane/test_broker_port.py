@@ -55,7 +55,7 @@ class Asking:
 @asynccontextmanager
 async def asking(world: World) -> AsyncIterator[Asking]:
     registry = CollectorRegistry()
-    keys = KeyRing(world.database, lambda: {"main": POOL}, lambda: world.now)
+    keys = KeyRing(world.database, lambda: {"main": POOL})
     holder: list[Asking] = []
     metrics = ControlPlaneMetrics(registry)
     port = BrokerPort(Tokens(), frozenset({"voice/broker"}), world.ledger, keys, metrics, lambda: holder[0].not_ready)

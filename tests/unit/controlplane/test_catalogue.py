@@ -7,9 +7,9 @@ async def test_a_plan_that_was_deleted_is_remembered_over_a_restart(world: World
     before = Catalogue()
     before.set_plan("standard", a_plan())
     before.set_plan("other", a_plan(quantumSeconds=60))
-    await before.keep(world.database, 1)
+    await before.keep(world.database)
     before.remove_plan("standard")
-    await before.keep(world.database, 2)
+    await before.keep(world.database)
     after = Catalogue()
     after.set_plan("other", a_plan(quantumSeconds=90))
     await after.recall(world.database)
@@ -21,8 +21,10 @@ async def test_a_plan_that_was_deleted_is_remembered_over_a_restart(world: World
 async def test_changes_of_plans_are_audited_once(world: World) -> None:
     catalogue = Catalogue()
     catalogue.set_plan("standard", a_plan())
-    for now in (1, 2):
-        await catalogue.keep(world.database, now)
+    for second in (1, 2):
+        world.now = second
+        await catalogue.keep(world.database)
     catalogue.remove_plan("standard")
-    await catalogue.keep(world.database, 3)
-    assert [(row["event"], row["at"]) for row in await world.rows(schema.audit)] == [("PlanChanged", 1), ("PlanDeleted", 3)]
+    world.now = 3
+    await catalogue.keep(world.database)
+    assert [(row["event"], row["at"]) for row in await world.rows(schema.audit)] == [("PlanChanged", 1000), ("PlanDeleted", 3000)]

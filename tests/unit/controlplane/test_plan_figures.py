@@ -8,7 +8,7 @@ from tests.support.ledger import World, a_plan, a_report, a_request
 async def test_a_plans_figures_are_those_of_the_ledger_and_go_with_the_plan(world: World) -> None:
     registry, catalogue = CollectorRegistry(), Catalogue()
     catalogue.set_plan("standard", a_plan())
-    figures = PlanFigures(world.database, catalogue, lambda: world.now, registry)
+    figures = PlanFigures(world.database, catalogue, registry)
     await world.ledger.admit(a_request("s1"))
     world.now += 10
     await world.ledger.renew(a_report("s1", seconds=10, tokens=1_000_000))

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.controlplane.api import openapi
@@ -45,7 +46,6 @@ class PeoplesApi:
     database: Database
     catalogue: Catalogue
     keys: KeyRing
-    wall_clock: Callable[[], float]
     not_ready_because: Readiness
 
     def add_to(self, app: web.Application) -> None:
@@ -71,7 +71,7 @@ class PeoplesApi:
             if not await self.rights.allows(user, right):
                 raise Denied(f"You may not {right}: ask for a role that gives this right.")
             async with self.database.reading() as connection:
-                answer = await operation.work(self._sources(connection), asked)
+                answer = await operation.work(await self._sources(connection), asked)
             if isinstance(answer, str):
                 return web.Response(text=answer, content_type="text/csv", headers=_HEADERS)
             return _json(answer)
@@ -83,7 +83,7 @@ class PeoplesApi:
             user = await self._user(request)
             read((), {}, list(request.query.items()))
             async with self.database.reading() as connection:
-                sources = self._sources(connection)
+                sources = await self._sources(connection)
             names = await self._allowed(user, index.right, index.names(sources))
             return _json(Page(items=tuple(index.work(sources, name) for name in names)))
 
@@ -106,8 +106,8 @@ class PeoplesApi:
             raise ReviewUnavailableError(reason)
         return user
 
-    def _sources(self, connection: Any) -> Sources:
-        return Sources(connection, self.catalogue.plans, self.catalogue.pools, self.keys, int(self.wall_clock() * 1000))
+    async def _sources(self, connection: AsyncConnection) -> Sources:
+        return Sources(connection, self.catalogue.plans, self.catalogue.pools, self.keys, await self.database.now(connection))
 
 
 @web.middleware

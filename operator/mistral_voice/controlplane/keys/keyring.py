@@ -26,12 +26,9 @@ _Table = dict[str, dict[str, KeyRecord]]
 class KeyRing:
     """Decides on the keys of all pools. `refresh` from time to time: others may have changed what is known."""
 
-    def __init__(
-        self, database: Database, pools: Callable[[], Pools], clock: Callable[[], float], chance: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, database: Database, pools: Callable[[], Pools], chance: Callable[[], float] = random.random) -> None:
         self._database = database
         self._pools = pools
-        self._clock = clock
         self._chance = chance
         self._known: _Table = {}
         self.sessions: Mapping[tuple[str, str], int] = {}
@@ -41,24 +38,23 @@ class KeyRing:
         """Return what is known of a pool's keys, by Secret."""
         return self._known.get(pool, {})
 
-    def choose(self, pool: str, pinned: KeyReference | None) -> KeyReference | Refusal:
+    def choose(self, pool: str, pinned: KeyReference | None, now: int) -> KeyReference | Refusal:
         """Return the key for a session, or why there is none."""
         spec = self._pools().get(pool)
         if spec is None:
             return Refusal(RefusalReason.POOL_EXHAUSTED, "The plan's pool of keys doesn't exist.", 30)
-        return chosen(pool, spec, self.records(pool), pinned, self._chance, self._now())
+        return chosen(pool, spec, self.records(pool), pinned, self._chance, now)
 
     async def refresh(self) -> None:
         """Bring the states up to what pools and time say. Raises `LedgerUnavailable`."""
-        await self._change(lambda records: records)
+        await self._change(lambda records, _: records)
 
     async def sync(self, sync: KeySync) -> KeyOrders:
         """Take in what a broker saw, and tell it which keys to look at. Raises `LedgerUnavailable`."""
         pools = self._pools()
         orders: list[KeyReference] = []
 
-        def change(records: _Table) -> _Table:
-            now = self._now()
+        def change(records: _Table, now: int) -> _Table:
             for report in sync.reports:
                 if report.pool in records and report.pool in pools:
                     records[report.pool] = reported(pools[report.pool], records[report.pool], report, now)
@@ -72,21 +68,18 @@ class KeyRing:
         await self._change(change)
         return KeyOrders(tuple(orders), SYNC_AGAIN_SECONDS)
 
-    async def _change(self, change: Callable[[_Table], _Table]) -> None:
+    async def _change(self, change: Callable[[_Table, int], _Table]) -> None:
         try:
             async with self._database.writing() as connection:
                 before = await _read(connection)
                 sessions = await _sessions(connection)
-                pools, now = self._pools(), self._now()
+                pools, now = self._pools(), await self._database.now(connection)
                 after = {name: settled(name, spec, before.get(name, {}), _of_pool(sessions, name), now) for name, spec in pools.items()}
-                after = change(after)
+                after = change(after, now)
                 await _write(connection, before, after)
         except (SQLAlchemyError, OSError) as error:
             raise LedgerUnavailable(str(getattr(error, "orig", None) or error).partition("\n")[0]) from error
         self._known, self.sessions = after, sessions
-
-    def _now(self) -> int:
-        return int(self._clock() * 1000)
 
 
 def _of_pool(sessions: Mapping[tuple[str, str], int], pool: str) -> dict[str, int]:

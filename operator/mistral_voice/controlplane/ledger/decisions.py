@@ -74,7 +74,7 @@ def admit(request: LeaseRequest, key: KeyReference | Refusal, known: Known) -> D
     taken = Session(request.session, tenant, request.integration_uid, request.epoch, request.broker, request.models, key, started)
     hold = Hold(request.session, request.epoch, tenant, now + ask.session_ms, now, ask.session_ms, cost)
     counted = Counted(request.session, request.epoch, acknowledged_at=now)
-    return Decision(_grant(taken, hold, plan), taken, counted, (*earlier, hold), shadowed=short)
+    return Decision(_grant(taken, hold, plan, now), taken, counted, (*earlier, hold), shadowed=short)
 
 
 def _again(request: LeaseRequest, session: Session, known: Known) -> LeaseGrant | Refusal:
@@ -82,7 +82,7 @@ def _again(request: LeaseRequest, session: Session, known: Known) -> LeaseGrant 
     hold = known.hold
     live = hold is not None and hold.superseded_at is None and hold.expires_at > known.now and session.ended_at is None
     if live and hold is not None and request.epoch == session.epoch and request.broker == session.broker and known.plan is not None:
-        return _grant(session, hold, known.plan.spec)
+        return _grant(session, hold, known.plan.spec, known.now)
     sentence = f"Epoch {request.epoch} of session {request.session} is over or is another broker's: go on with epoch {session.epoch + 1}."
     return Refusal(RefusalReason.EPOCH_OVER, sentence)
 
@@ -115,7 +115,7 @@ def renew(report: LeaseReport, known: Known) -> Decision:
         return replace(settled, answer=short)
     taken = replace(session, ended_at=None)
     counted = replace(settled.counted, state=EpochState.OPEN)
-    answer = _grant(session, hold, plan)
+    answer = _grant(session, hold, plan, now)
     return replace(settled, answer=answer, session=taken, counted=counted, holds=(hold,), shadowed=short)
 
 
@@ -247,12 +247,13 @@ def _plus(standing: Standing, session_ms: int, micro_units: int) -> Balance:
     return replace(balance, session_ms=balance.session_ms + session_ms, micro_units=balance.micro_units + micro_units)
 
 
-def _grant(session: Session, hold: Hold, plan: PlanSpecification) -> LeaseGrant:
+def _grant(session: Session, hold: Hold, plan: PlanSpecification, now: int) -> LeaseGrant:
+    left = (hold.expires_at - now) // 1000
     return LeaseGrant(
         session.session,
         hold.epoch,
-        hold.expires_at // 1000,
-        max(1, plan.quantum_seconds * 2 // 3),
+        left,
+        max(1, left * 2 // 3),
         plan.offline_grace_seconds,
         session.key,
     )

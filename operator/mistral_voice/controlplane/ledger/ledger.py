@@ -53,13 +53,11 @@ class Ledger:
         database: Database,
         plans: Callable[[], Mapping[str, KnownPlan]],
         choose_key: ChooseKey,
-        clock: Callable[[], float],
         limits: LedgerLimits | None = None,
     ) -> None:
         self._database = database
         self._plans = plans
         self._choose_key = choose_key
-        self._clock = clock
         self._limits = limits or LedgerLimits()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(self._limits.waiting)
         self._asking: Counter[str] = Counter()
@@ -94,7 +92,7 @@ class Ledger:
         """Settle leases that ran out; returns how many. Raises `LedgerUnavailable`."""
         try:
             async with self._database.reading() as connection:
-                overdue = await reading.overdue(connection, self._now(), SWEEP_MOST)
+                overdue = await reading.overdue(connection, await self._database.now(connection), SWEEP_MOST)
         except SQLAlchemyError as error:
             raise LedgerUnavailable(_cause(error)) from error
         for start in range(0, len(overdue), self._limits.batch):
@@ -162,7 +160,7 @@ class Ledger:
             raise LedgerUnavailable(_cause(error)) from error
 
     async def _carry_out(self, operations: list[Operation]) -> list[LeaseAnswer | None]:
-        return await carry_out(self._database, operations, self._plans(), self._choose_key, self._now())
+        return await carry_out(self._database, operations, self._plans(), self._choose_key)
 
     async def _ask(self, operation: Operation) -> LeaseAnswer | None:
         waiting = _Waiting(operation, asyncio.get_running_loop().create_future())
@@ -171,9 +169,6 @@ class Ledger:
         except asyncio.QueueFull:
             return _too_many("More leases are asked for at once than can be looked at.")
         return await waiting.answer
-
-    def _now(self) -> int:
-        return int(self._clock() * 1000)
 
 
 def _fail(waiting: _Waiting, error: LedgerUnavailable) -> None:

@@ -15,8 +15,8 @@ from mistral_voice.controlplane.ledger.window import window_of
 from mistral_voice.controlplane.store import reading, writing
 from mistral_voice.controlplane.store.database import Database
 
-ChooseKey = Callable[[str, KeyReference | None], KeyReference | Refusal]
-"""Given a pool's name and the key that the session has had, returns the key for it, or why there is none."""
+ChooseKey = Callable[[str, KeyReference | None, int], KeyReference | Refusal]
+"""Given a pool's name, the key that the session has had, and the time, returns the key for it, or why there is none."""
 
 
 NOBODY: Final = Tenant("", "", "")
@@ -24,22 +24,23 @@ NOBODY: Final = Tenant("", "", "")
 
 
 async def carry_out(
-    database: Database, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], choose_key: ChooseKey, now: int
+    database: Database, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], choose_key: ChooseKey
 ) -> list[LeaseAnswer | None]:
     """Carry out operations in one transaction and return their answers. Raises SQLAlchemyError, and then nothing was done.
 
     On PostgreSQL the rows of the tenants' balances are locked first and in one order for all, so that transactions about the same tenant
-    follow each other and those about different tenants don't; on SQLite one transaction follows the other anyway.
+    follow each other and those about different tenants don't; on SQLite one transaction follows the other anyway. The time is looked at
+    under these locks, so that it never goes back from one transaction about a tenant to the next.
     """
     async with database.writing() as connection:
-        desk, tenants = await _gather(database, connection, operations, plans, now)
+        desk, tenants = await _gather(database, connection, operations, plans)
         answers = [_decide(desk, operation, tenants, choose_key) for operation in operations]
         await writing.write(connection, database.dialect, desk.written)
     return answers
 
 
 async def _gather(
-    database: Database, connection: AsyncConnection, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], now: int
+    database: Database, connection: AsyncConnection, operations: Sequence[Operation], plans: Mapping[str, KnownPlan]
 ) -> tuple[Desk, dict[str, Tenant]]:
     names = [epoch_of(operation)[0] for operation in operations]
     # Whose a session is never changes, so this may be read before its tenant is locked.
@@ -50,9 +51,11 @@ async def _gather(
     balances = await reading.balances(connection, scopes)
     missing = [scope for scope in scopes if scope not in balances and scope.plan in plans]
     if missing:
+        now = await database.now(connection)
         made = [Balance(scope, window_of(plans[scope.plan].spec, now)) for scope in missing]
         await writing.make_balances(connection, database.dialect, made)
         balances = await reading.balances(connection, scopes)
+    now = await database.now(connection)
     read = Read(
         sessions=await reading.sessions(connection, names),
         holds=await reading.holds(connection, names),
@@ -88,7 +91,7 @@ def _decision(operation: Operation, known: Known, session: Session | None, choos
 def _key(known: Known, session: Session | None, choose_key: ChooseKey) -> KeyReference | Refusal:
     if known.plan is None:
         return Refusal(RefusalReason.PLAN_NOT_FOUND, "Without a plan there is no key.")
-    return choose_key(known.plan.spec.pool_ref.name, session.key if session is not None else None)
+    return choose_key(known.plan.spec.pool_ref.name, session.key if session is not None else None, known.now)
 
 
 def _under_its_plan(request: LeaseRequest, session: Session | None) -> LeaseRequest:

@@ -1,6 +1,7 @@
 """Open the database: SQLite in a file of a local disk, or PostgreSQL."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ from mistral_voice.controlplane.store.migrate import migrate
 BUSY_TIMEOUT_MS: Final = 5_000
 STATEMENT_TIMEOUT_MS: Final = 5_000
 _READ_ONLY: Final = "mistral_voice_read_only"
+_SERVERS_NOW: Final = text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)")
 
 
 class Dialect(StrEnum):
@@ -37,6 +39,14 @@ class Database:
     dialect: Dialect
     file: Path | None = None
     """The file of SQLite's."""
+    clock: Callable[[], float] | None = None
+    """The seconds since 1970 by which leases, holds and periods go; None: the server's, which is the same for all replicas."""
+
+    async def now(self, connection: AsyncConnection) -> int:
+        """Return the milliseconds since 1970 that decide, however wrong this machine's clock is where there are several."""
+        if self.clock is not None:
+            return int(self.clock() * 1000)
+        return int((await connection.execute(_SERVERS_NOW)).scalar_one())
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -53,8 +63,10 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, connections: int = 5) -> AsyncIterator[Database]:
+async def open_database(url: str, *, connections: int = 5, own_clock: Callable[[], float] = time.time) -> AsyncIterator[Database]:
     """Open the database that `sqlite:///path/file.db` or `postgresql://…` names and bring its schema up to date.
+
+    SQLite, which has no clock of its own, goes by that of its one process; PostgreSQL by the server's.
 
     Raises `DatabaseUnusable`.
     """
@@ -63,7 +75,7 @@ async def open_database(url: str, *, connections: int = 5) -> AsyncIterator[Data
         if parsed.get_backend_name() == Dialect.SQLITE:
             file = _file(parsed)
             closing.enter_context(DatabaseLock(file).shared())
-            database = Database(_sqlite(parsed, connections), Dialect.SQLITE, file)
+            database = Database(_sqlite(parsed, connections), Dialect.SQLITE, file, own_clock)
         else:
             database = Database(_postgresql(parsed, connections), Dialect.POSTGRESQL)
         try:

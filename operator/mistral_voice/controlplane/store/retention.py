@@ -42,10 +42,11 @@ class Removed:
         return max(self.sessions, self.entries, self.audit) >= BATCH
 
 
-async def remove_old(database: Database, keep: Retention, now: int) -> Removed:
+async def remove_old(database: Database, keep: Retention) -> Removed:
     """Remove at most `BATCH` rows of each kind that are old enough. Raises `LedgerUnavailable`, and then it can be asked again."""
     try:
         async with database.writing() as connection:
+            now = await database.now(connection)
             sessions = await _remove_sessions(connection, now - keep.session_days * DAY_MS)
         async with database.writing() as connection:
             entries = await _remove(connection, schema.entries, now - keep.entry_days * DAY_MS)

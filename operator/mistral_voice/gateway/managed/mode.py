@@ -43,11 +43,11 @@ class ManagedMode:
         return replace(shared, client=client, speech=speech)
 
     @staticmethod
-    def policy(policy: SessionPolicy, opened: Opened, now: float) -> SessionPolicy:
+    def policy(policy: SessionPolicy, opened: Opened) -> SessionPolicy:
         """Return the policy of a session whose plan may end it sooner than its integration would."""
-        if opened.expires_at is None:
+        if opened.ends_in_seconds is None:
             return policy
-        return structs.replace(policy, max_duration_ms=max(1, min(policy.max_duration_ms, int((opened.expires_at - now) * 1000))))
+        return structs.replace(policy, max_duration_ms=max(1, min(policy.max_duration_ms, opened.ends_in_seconds * 1000)))
 
 
 class OpeningSession:

@@ -123,11 +123,11 @@ class SessionLine:
                 case Ticket(ticket=ticket) if self._route is not None:
                     self._route = Route(self._route.base_url, Secret(ticket), self._host)
                 case Ends():
-                    self._end_at(message.expires_at, message.message)
+                    self._end_within(message.within_seconds, message.message)
                     await self._until_closed()
                     self._give_up()
                 case Moving():
-                    await self._move(message.expires_at)
+                    await self._move(message.within_seconds)
                 case None:
                     await self._recover()
 
@@ -199,9 +199,10 @@ class SessionLine:
         while await self._receive() is not None:
             continue
 
-    async def _move(self, by: int) -> None:
+    async def _move(self, within_seconds: float) -> None:
         """Take a line to another broker, between two turns if one ends in time."""
-        while not self._is_calm() and self._clock.wall() < by - LAST_WORD_SECONDS:  # noqa: ASYNC110 - the session's core knows no events
+        latest = self._clock.monotonic() + within_seconds - LAST_WORD_SECONDS
+        while not self._is_calm() and self._clock.monotonic() < latest:  # noqa: ASYNC110 - the session's core knows no events
             await asyncio.sleep(_CALM_SECONDS)
         former = self._socket
         try:
@@ -224,7 +225,7 @@ class SessionLine:
                 await self._dial(structs.replace(self._wanted, epoch=self._wanted.epoch + 1))
             except LineRefusedError as refused:
                 if not refused.may_pass or self._clock.monotonic() + pause > latest:
-                    self._end_at(int(self._clock.wall()), refused.refusal.message)
+                    self._end_within(0.0, refused.refusal.message)
                     self._give_up()
                     return
                 await asyncio.sleep(pause)
@@ -232,12 +233,10 @@ class SessionLine:
             else:
                 return
 
-    def _end_at(self, hard_end: int, message: str) -> None:
-        """Tell the session that it must be over at `hard_end`: the last turn is to have begun some time before."""
-        now = self._clock.wall()
-        left = max(0.0, hard_end - now)
+    def _end_within(self, left: float, message: str) -> None:
+        """Tell the session that it must be over in `left` seconds: the last turn is to have begun some time before."""
         finishing = min(TURN_SECONDS, left / 2)
-        self._tell(EndsEarlier(int(now + left - finishing), (left - finishing) * 1000, finishing * 1000, message))
+        self._tell(EndsEarlier(int(self._clock.wall() + left - finishing), (left - finishing) * 1000, finishing * 1000, message))
 
     def _give_up(self) -> None:
         self._is_over = True

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from mistral_voice.contract.lease import Amount, LeaseGrant, Refusal, RefusalReason, Unit
 from mistral_voice.controlplane.ledger.ledger import LedgerLimits
 from mistral_voice.controlplane.store import schema
@@ -24,7 +26,7 @@ def granted(answer: object) -> LeaseGrant:
 
 async def test_a_session_gets_a_lease_of_a_quantum_and_its_key(world: World) -> None:
     grant = granted(await world.ledger.admit(a_request()))
-    assert grant == LeaseGrant("s1", 1, int(BEGIN) + 30, 20, 60, KEY)
+    assert grant == LeaseGrant("s1", 1, 30, 20, 60, KEY)
 
 
 async def test_a_namespace_has_no_more_sessions_at_once_than_its_plan_allows(world: World) -> None:
@@ -97,7 +99,7 @@ async def test_a_request_whose_answer_was_lost_gets_the_same_lease_again(world: 
     world.set_plan(limits={"concurrentSessions": 1})
     first = granted(await world.ledger.admit(a_request()))
     world.now += 1
-    assert await world.ledger.admit(a_request()) == first
+    assert await world.ledger.admit(a_request()) == structs.replace(first, lease_seconds=29, renew_after_seconds=19)
     assert refused(await world.ledger.admit(a_request(broker="broker-2"))) is RefusalReason.EPOCH_OVER
 
 
@@ -155,7 +157,7 @@ async def test_an_estimate_is_taken_back_when_the_truth_is_told(world: World) ->
     await world.ledger.sweep()
     assert (await world.used())[0] == 30 * SECOND_MS
     grant = granted(await world.ledger.renew(a_report(seconds=35)))
-    assert grant.expires_at == int(world.now) + 30
+    assert grant.lease_seconds == 30
     assert await world.used() == (35 * SECOND_MS, 0) == await world.charged()
     kinds = [row["kind"] for row in await world.rows(schema.entries)]
     assert kinds == ["Estimate", "Correction", "Usage"]
@@ -297,3 +299,22 @@ async def test_no_key_no_session(world: World) -> None:
     world.key = Refusal(RefusalReason.POOL_EXHAUSTED, "All keys rest.", 17)
     assert await world.ledger.admit(a_request()) == world.key
     assert await world.held() == 0
+
+
+async def test_a_clock_that_is_set_back_lets_sessions_go_on_and_counts_their_use_once(world: World) -> None:
+    granted(await world.ledger.admit(a_request()))
+    world.now -= 3600
+    assert granted(await world.ledger.renew(a_report(seconds=10))).lease_seconds == 30
+    world.now += 40
+    assert await world.ledger.sweep() == 1
+    assert granted(await world.ledger.renew(a_report(seq=2, seconds=50))).lease_seconds == 30
+    assert (await world.used())[0] == 50 * SECOND_MS
+
+
+async def test_a_clock_that_is_set_ahead_charges_no_more_than_was_used_once_that_is_told(world: World) -> None:
+    granted(await world.ledger.admit(a_request()))
+    world.now += 3600
+    assert await world.ledger.sweep() == 1
+    assert (await world.used())[0] == 30 * SECOND_MS
+    assert refused(await world.ledger.renew(a_report(seconds=10))) is RefusalReason.LEASE_EXPIRED
+    assert await world.used() == (10 * SECOND_MS, 0) == await world.charged()

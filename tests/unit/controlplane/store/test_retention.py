@@ -8,7 +8,7 @@ KEEP = Retention(session_days=30, entry_days=400, audit_days=90)
 
 
 async def remove(world: World) -> Removed:
-    return await remove_old(world.database, KEEP, int(world.now * 1000))
+    return await remove_old(world.database, KEEP)
 
 
 async def a_session_that_ended(world: World, name: str) -> None:
