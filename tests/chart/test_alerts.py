@@ -104,3 +104,9 @@ def test_rules_ask_for_series_that_are_documented(groups: list[dict[str, Any]]) 
     expressions = " ".join(rule["expr"] for group in groups for rule in group["rules"])
     for name in series_in(expressions):
         assert name in documented, f"{name} is not in docs/metrics.md"
+
+
+def test_the_platform_says_how_many_keys_of_a_pool_are_too_few(helm: Helm) -> None:
+    objects = helm.objects({"prometheusRule": {"enabled": True, "poolMinActiveKeys": 3}})
+    rule = alerts(one(objects, "PrometheusRule", NAME)["spec"]["groups"])["MistralVoicePoolKeysLow"]
+    assert rule["expr"].endswith("mistral_voice_control_plane_active_keys) < 3")
