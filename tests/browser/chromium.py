@@ -17,7 +17,7 @@ import aiohttp
 from tests.support.waiting import eventually
 
 PROGRAM = "chromium"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 90.0
 _RECORDER = """
 window.heard = [];
 window.violations = [];
