@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,20 @@ def test_who_may_do_what(installed: ApiServer, account: str, namespace: str, que
     assert answer.stdout.strip() == ("yes" if allowed else "no"), answer.stderr
 
 
+@pytest.mark.parametrize(("resource", "name"), [(DEPLOYMENT, NAME), (DEPLOYMENT, BROKER), (STATEFUL_SET, CONTROL_PLANE)])
+async def test_a_namespace_that_is_restricted_admits_the_pods(installed: ApiServer, resource: Resource, name: str) -> None:
+    namespace = f"strict-{resource.plural}-{len(name)}"
+    installed.kubectl("create", "namespace", namespace)
+    installed.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    async with Client(await load_access(installed.kubeconfig)) as client:
+        template = (await client.get(resource, SYSTEM, name))["spec"]["template"]
+    installed.kubectl("create", "serviceaccount", template["spec"]["serviceAccountName"], "--namespace", namespace)
+    claims = {"ledger", "backups"}
+    template["spec"]["volumes"] += [{"name": claim, "emptyDir": {}} for claim in claims if name == CONTROL_PLANE]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial", "namespace": namespace}, "spec": template["spec"]}
+    installed.kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+
+
 async def test_an_upgrade_keeps_authority_and_certificates_and_another_name_renews_a_certificate(installed: ApiServer) -> None:
     async with Client(await load_access(installed.kubeconfig)) as client:
 
@@ -138,3 +153,20 @@ async def test_an_upgrade_keeps_authority_and_certificates_and_another_name_rene
             assert second[name]["ca.crt"] == first[name]["ca.crt"]
             assert second[name]["tls.crt"] != first[name]["tls.crt"]
         assert "BEGIN CERTIFICATE" in base64.b64decode(second[f"{BROKER}-tls"]["ca.crt"]).decode()
+
+
+def test_the_ledger_can_move_to_postgresql_and_the_keys_outlive_the_release(installed: ApiServer) -> None:
+    def present(*what: str) -> bool:
+        return installed.kubectl("get", *what, "--namespace", SYSTEM, check=False).returncode == 0
+
+    installed.kubectl("create", "secret", "generic", "kept", "--namespace", POOLS, "--from-literal=apiKey=some-key-0001")
+    database = {"type": "postgresql", "postgresql": {"secretRef": {"name": "ledger"}}}
+    settings = (*MANAGED, "--set-json", f"controlPlane.database={json.dumps(database)}", "--set", "watchNamespaces={team-a}")
+    installed.helm("upgrade", RELEASE, str(CHART), "--namespace", SYSTEM, *settings)
+    assert present("deployment", CONTROL_PLANE)
+    assert not present("statefulset", CONTROL_PLANE)
+    may_read = ("auth", "can-i", "get", "secrets/kept", "--namespace", POOLS, "--as", f"system:serviceaccount:{SYSTEM}:{NAME}")
+    assert installed.kubectl(*may_read, check=False).stdout.strip() == "no"
+    installed.helm("uninstall", RELEASE, "--namespace", SYSTEM)
+    installed.helm("install", RELEASE, str(CHART), "--namespace", SYSTEM, *MANAGED)
+    assert installed.kubectl("get", "secret", "kept", "--namespace", POOLS).returncode == 0
