@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 from aiohttp import WSCloseCode, web
@@ -29,6 +30,9 @@ from mistral_voice.simulator.faults import Endpoint
 from mistral_voice.simulator.keys import Scope
 
 logger = logging.getLogger(__name__)
+
+# What proxies note of a request whose client did not wait; nobody receives it.
+_CLIENT_GONE: Final = 499
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -123,6 +127,8 @@ async def _answer(call: Call, handler: Handler) -> web.StreamResponse:
             content_type="application/json",
             headers={**error.headers, **call.id_header},
         )
+    except ConnectionError:
+        return web.Response(status=_CLIENT_GONE)
     except StreamEndedError:
         if call.open_stream is None:
             return web.Response(status=500)

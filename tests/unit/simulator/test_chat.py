@@ -1,11 +1,13 @@
+import asyncio
 import json
+import logging
 import re
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.support.simulator import SimulatorHandle, running_simulator
+from tests.support.simulator import TEST_KEY, SimulatorHandle, running_simulator
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.simulator.clients import chat, content, sse, user
 
@@ -166,3 +168,18 @@ async def test_the_pace_of_a_reply_is_exact() -> None:
             started = clock.now()
             assert content(await stream(http, chat(user("x")))) == "abc"
             assert round((clock.now() - started) * 1000, 6) == 120 + 2 * 35
+
+
+async def test_clients_that_do_not_wait_for_the_answer_are_no_error(
+    mistral: SimulatorHandle, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Hello."}], "stream": true}'
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: mistral\r\nAuthorization: Bearer {TEST_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    port = int(mistral.base_url.rpartition(":")[2])
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode() + body)
+        writer.close()
+        await writer.wait_closed()
+    assert (await whole(http, chat(user("Hello there"))))["object"] == "chat.completion"
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
