@@ -95,9 +95,9 @@ class Keeper:
         if isinstance(entitled, Refusal):
             await self._end(entitled, session.lease_until)
             return
-        if entitled.plan != session.entitlement.plan:
-            changed = Refusal(RefusalReason.LEASE_EXPIRED, "The integration claims another plan now; begin a new session.", 0)
-            await self._end(changed, session.lease_until)
+        if (entitled.plan, entitled.integration_uid) != (session.entitlement.plan, session.entitlement.integration_uid):
+            message = "The integration claims another plan now, or was made anew; begin a new session."
+            await self._end(Refusal(RefusalReason.LEASE_EXPIRED, message, 0), session.lease_until)
             return
         asked = self._clock.monotonic()
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,6 +71,7 @@ class Line:
         self._caller = caller
         self._address = address
         self._its = surroundings
+        self._name = secrets.token_hex(16)
 
     async def run(self) -> None:
         """Serve the line until either side ends it."""
@@ -106,31 +108,51 @@ class Line:
         request = LeaseRequest(
             session=wanted.session,
             epoch=wanted.epoch,
-            broker=its.name,
+            broker=f"{its.name}/{self._name}",
             namespace=entitled.namespace,
             integration=entitled.integration,
             integration_uid=entitled.integration_uid,
             plan=entitled.plan,
             models=entitled.models,
         )
-        try:
-            grant = await its.control_plane.lease(request)
-        except (LedgerUnavailableError, OSError):
-            return Refusal(RefusalReason.LEDGER_UNAVAILABLE, "The control plane can't be reached, so no session can begin at present.", 5)
+        grant = await self._lease(request)
         if isinstance(grant, Refusal):
             return grant
         return await self._with_key(wanted, entitled, grant, began)
+
+    async def _lease(self, request: LeaseRequest) -> LeaseGrant | Refusal:
+        """Ask for the lease. If the gateway is gone before the answer, or there is none, what may have been granted is given back."""
+        asking = asyncio.create_task(self._its.control_plane.lease(request))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            self._its.releases.add(self._give_back(request, asking))
+            raise
+        except (LedgerUnavailableError, OSError):
+            self._release_later(_unused(request))
+            return Refusal(RefusalReason.LEDGER_UNAVAILABLE, "The control plane can't be reached, so no session can begin at present.", 5)
+
+    async def _give_back(self, request: LeaseRequest, asking: "asyncio.Task[LeaseGrant | Refusal]") -> None:
+        try:
+            answer = await asking
+        except (LedgerUnavailableError, OSError):
+            answer = None
+        if not isinstance(answer, Refusal):
+            await self._release(_unused(request))
 
     async def _with_key(self, wanted: Open, entitled: Entitlement, grant: LeaseGrant, began: float) -> BrokerSession | Refusal:
         its = self._its
         try:
             key = await its.ring.read(grant.key)
+        except asyncio.CancelledError:
+            self._release_later(_unused(wanted))
+            raise
         except KeyUnusableError as error:
             _log.error("%s", error)
             its.reports.add(grant.key, "", KeyOutcome.SECRET_UNUSABLE)
-            self._release_later(LeaseReport(wanted.session, wanted.epoch, 1, Usage()))
+            self._release_later(_unused(wanted))
             return Refusal(RefusalReason.POOL_EXHAUSTED, "The platform's key can't be read at present.", 2)
-        return BrokerSession(self._caller, self._address, wanted, entitled, grant, key, began)
+        return BrokerSession(self._name, self._caller, self._address, wanted, entitled, grant, key, began)
 
     async def _refuse(self, wanted: Open, refusal: Refusal) -> None:
         integration = self._its.directory.of_service_account(self._caller.namespace, self._caller.service_account)
@@ -200,3 +222,8 @@ class Line:
     async def _send(self, message: FromBroker) -> None:
         with contextlib.suppress(ConnectionError):
             await self._socket.send_str(msgspec.json.encode(message).decode())
+
+
+def _unused(asked: LeaseRequest | Open) -> LeaseReport:
+    """Return the last report of an epoch that was never used."""
+    return LeaseReport(asked.session, asked.epoch, 1, Usage())

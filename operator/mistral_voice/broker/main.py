@@ -83,8 +83,7 @@ class Broker:
         _log.info("Draining.", extra=logs.fields(sessions=len(self.sessions)))
         await asyncio.sleep(accept_seconds)
         self.gateway_port.phase = Phase.REFUSING
-        for session in self.sessions:
-            session.moves.set()
+        self.sessions.move_all()
         try:
             async with asyncio.timeout(move_seconds):
                 await self.sessions.empty.wait()

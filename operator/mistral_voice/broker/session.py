@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -21,12 +20,20 @@ _log: Final = logging.getLogger(__name__)
 
 
 class BrokerSession:
-    """A session that may make calls. `address` is where its gateway's line comes from; `began` is on the monotonic clock."""
+    """A session that may make calls. `line` is its line's name, `address` where that comes from; `began` is on the monotonic clock."""
 
     def __init__(
-        self, caller: Caller, address: str, opened: Open, entitlement: Entitlement, grant: LeaseGrant, key: PinnedKey, began: float
+        self,
+        line: str,
+        caller: Caller,
+        address: str,
+        opened: Open,
+        entitlement: Entitlement,
+        grant: LeaseGrant,
+        key: PinnedKey,
+        began: float,
     ) -> None:
-        self.line = secrets.token_urlsafe(16)
+        self.line = line
         self.caller = caller
         self.address = address
         self.opened = opened
@@ -117,6 +124,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._by_line: dict[str, BrokerSession] = {}
+        self._are_to_move = False
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -130,11 +138,19 @@ class Sessions:
         """Return the session of a line."""
         return self._by_line.get(line)
 
+    def move_all(self) -> None:
+        """Have all sessions move elsewhere, also those that are being admitted yet."""
+        self._are_to_move = True
+        for session in self:
+            session.moves.set()
+
     @contextmanager
     def holding(self, session: BrokerSession) -> Iterator[None]:
         """Let the session make calls while the context lasts."""
         self._by_line[session.line] = session
         self.empty.clear()
+        if self._are_to_move:
+            session.moves.set()
         try:
             yield
         finally:

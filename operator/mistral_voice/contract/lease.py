@@ -139,7 +139,11 @@ class Usage(Struct, frozen=True, rename="camel"):
 
 
 class LeaseRequest(Struct, frozen=True, rename="camel"):
-    """Broker to control plane: may this session begin, or go on under a new epoch? `integration_uid` tells a remade integration apart."""
+    """Broker to control plane: may this session begin, or go on under a new epoch? `integration_uid` tells a remade integration apart.
+
+    `broker` is the broker's name, a slash and the line's. A request that comes twice gets the same lease again, but another line never
+    does, not even at the same broker: each counts its own use from zero, and of one epoch only the greatest count is charged.
+    """
 
     session: SessionId
     epoch: Epoch

@@ -204,10 +204,12 @@ class Place:
                     self.service.backends.remove(broker.port)
 
     @contextlib.asynccontextmanager
-    async def broker_process(self, name: str, upstream_url: str = "") -> AsyncIterator[BrokerProcess]:
+    async def broker_process(
+        self, name: str, upstream_url: str = "", control_plane_url: str = "", control_plane_token: Path | None = None
+    ) -> AsyncIterator[BrokerProcess]:
         """Run a broker as a process of its own behind the Service; it is killed at the end if it still runs.
 
-        `upstream_url` takes the simulator's place.
+        `upstream_url` takes the simulator's place, `control_plane_url` that of the small control plane.
         """
         (self.folder / "control-plane-token").write_text("a-brokers-token")
         flags = {
@@ -218,9 +220,9 @@ class Place:
             "metrics-port": "0",
             "tls-directory": str(self.folder / "tls"),
             "pool-namespace": self.pool_namespace,
-            "control-plane-url": self.control_plane.base_url,
+            "control-plane-url": control_plane_url or self.control_plane.base_url,
             "control-plane-ca": self.ca_file,
-            "control-plane-token": str(self.folder / "control-plane-token"),
+            "control-plane-token": str(control_plane_token or self.folder / "control-plane-token"),
             "upstream-url": upstream_url or self.mistral.base_url,
             "upstream-ca": self.ca_file,
         }

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from mistral_voice.contract.lease import KeyReference, LeaseGrant, LeaseReport, LeaseRequest, Refusal, RefusalReason
 from mistral_voice.contract.v1alpha1.plan import Enforcement, PlanSpecification, StopPolicy
 from mistral_voice.controlplane.ledger.limits import Level, Standing, Standings, shortage
 from mistral_voice.controlplane.ledger.metering import charge, correction, nominal_cost, projected_cost, units_of
 from mistral_voice.controlplane.ledger.records import Balance, Counted, Entry, EntryKind, EpochState, Held, Hold, Session, Tenant, Window
+
+MOST_UNSETTLED: Final = 3
+"""So many epochs of a session are unsettled at most. Those beside the present one are of brokers that are lost, or of lines that a gateway
+which lies has left open: they can be used until their leases run out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,11 @@ def admit(request: LeaseRequest, key: KeyReference | Refusal, known: Known) -> D
     """Grant a session's first lease, or its first under a new epoch, whose lease then takes the place of the one before."""
     tenant = Tenant(request.plan, request.namespace, request.integration)
     session, now = known.session, known.now
-    if session is not None and (session.tenant.namespace, session.tenant.integration) != (request.namespace, request.integration):
-        return Decision(Refusal(RefusalReason.EPOCH_OVER, f"Session {request.session} belongs to another integration."))
+    if session is not None and (foreign := _not_its_session(request, session)) is not None:
+        return Decision(foreign)
     if session is not None and request.epoch <= session.epoch:
         return Decision(_again(request, session, known))
-    refusal = _plan_refusal(request.plan, known.plan, begins=True)
+    refusal = _plan_refusal(request.plan, known.plan, begins=session is None or session.ended_at is not None)
     if refusal is not None or known.plan is None:
         return Decision(refusal)
     plan = known.plan.spec
@@ -64,6 +69,9 @@ def admit(request: LeaseRequest, key: KeyReference | Refusal, known: Known) -> D
         return Decision(cost)
     if isinstance(key, Refusal):
         return Decision(key)
+    if len(known.others) >= MOST_UNSETTLED:
+        sentence = f"Session {request.session} has moved too often in a short time: its former leases are not settled yet."
+        return Decision(Refusal(RefusalReason.TOO_MANY_REQUESTS, sentence, 2))
     earlier = tuple(_superseded(hold, now) for hold in known.others)
     ask = Held(1, plan.quantum_seconds * 1000, cost)
     standings = _instead(known.standings, known.others, earlier, now)
@@ -77,8 +85,17 @@ def admit(request: LeaseRequest, key: KeyReference | Refusal, known: Known) -> D
     return Decision(_grant(taken, hold, plan, now), taken, counted, (*earlier, hold), shadowed=short)
 
 
+def _not_its_session(request: LeaseRequest, session: Session) -> Refusal | None:
+    """Return why a session that is known isn't this integration's, or not under this plan: a session stays with that of its begin."""
+    if (session.tenant.namespace, session.tenant.integration) != (request.namespace, request.integration):
+        return Refusal(RefusalReason.EPOCH_OVER, f"Session {request.session} belongs to another integration.")
+    if session.tenant.plan != request.plan:
+        return Refusal(RefusalReason.LEASE_EXPIRED, "The integration claims another plan now; begin a new session.", 0)
+    return None
+
+
 def _again(request: LeaseRequest, session: Session, known: Known) -> LeaseGrant | Refusal:
-    """Answer a request that came twice, since its first answer was lost, as before; and refuse an epoch that is over."""
+    """Answer a request that came twice, since its first answer was lost, as before; and refuse an epoch that is over or another line's."""
     hold = known.hold
     live = hold is not None and hold.superseded_at is None and hold.expires_at > known.now and session.ended_at is None
     if live and hold is not None and request.epoch == session.epoch and request.broker == session.broker and known.plan is not None:

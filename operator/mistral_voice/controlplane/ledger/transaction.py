@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mistral_voice.contract.lease import KeyReference, LeaseAnswer, LeaseRequest, Refusal, RefusalReason
+from mistral_voice.contract.lease import KeyReference, LeaseAnswer, Refusal, RefusalReason
 from mistral_voice.controlplane.ledger.decisions import Decision, Known, KnownPlan, admit, expire, release, renew
 from mistral_voice.controlplane.ledger.desk import Desk, Read, scopes_to_lock
 from mistral_voice.controlplane.ledger.operations import Admit, Expire, Operation, Release, Renew, epoch_of
@@ -79,7 +78,7 @@ def _decide(desk: Desk, operation: Operation, tenants: Mapping[str, Tenant], cho
 def _decision(operation: Operation, known: Known, session: Session | None, choose_key: ChooseKey) -> Decision:
     match operation:
         case Admit(request):
-            return admit(_under_its_plan(request, session), _key(known, session, choose_key), known)
+            return admit(request, _key(known, session, choose_key), known)
         case Renew(report):
             return renew(report, known)
         case Release(report):
@@ -92,11 +91,6 @@ def _key(known: Known, session: Session | None, choose_key: ChooseKey) -> KeyRef
     if known.plan is None:
         return Refusal(RefusalReason.PLAN_NOT_FOUND, "Without a plan there is no key.")
     return choose_key(known.plan.spec.pool_ref.name, session.key if session is not None else None, known.now)
-
-
-def _under_its_plan(request: LeaseRequest, session: Session | None) -> LeaseRequest:
-    """A session stays with the plan under which it began, whatever its integration claims since."""
-    return request if session is None else replace(request, plan=session.tenant.plan)
 
 
 def _tenant_of(operation: Operation) -> Tenant | None:

@@ -79,6 +79,7 @@ class SessionLine:
         self._host = URL(base_url).host
         self._token = token
         self._wanted = wanted
+        self._asked = wanted.epoch - 1
         self._clock = clock
         self._socket: _Socket | None = None
         self._route: Route | None = None
@@ -103,7 +104,7 @@ class SessionLine:
         """Open the line for a session that is to begin. Raises LineRefusedError."""
         for attempt in range(1, OPEN_ATTEMPTS + 1):
             try:
-                return await self._dial(self._wanted)
+                return await self._dial()
             except LineRefusedError as refused:
                 if attempt == OPEN_ATTEMPTS or refused.refusal.reason is not RefusalReason.DRAINING:
                     raise
@@ -137,9 +138,14 @@ class SessionLine:
         if self._socket is not None:
             await self._socket.close()
 
-    async def _dial(self, wanted: Open) -> Opened:
-        """Open a line and make it the session's. Raises LineRefusedError."""
+    async def _dial(self) -> Opened:
+        """Open a line and make it the session's. Raises LineRefusedError.
+
+        Each attempt has an epoch of its own: that of an attempt whose answer was lost may have been granted, and is that line's for ever.
+        """
         socket = await self._connected()
+        self._asked += 1
+        wanted = structs.replace(self._wanted, epoch=self._asked)
         opened: Opened | None = None
         try:
             await socket.send_str(msgspec.json.encode(wanted).decode())
@@ -206,7 +212,7 @@ class SessionLine:
             await asyncio.sleep(_CALM_SECONDS)
         former = self._socket
         try:
-            await self._dial(structs.replace(self._wanted, epoch=self._wanted.epoch + 1))
+            await self._dial()
         except LineRefusedError as refused:
             # The former line stands yet. When it is lost, another is sought again.
             _log.info("The session could not move yet: %s", refused.refusal.message)
@@ -222,7 +228,7 @@ class SessionLine:
         latest, pause = self._clock.monotonic() + RECOVERY_SECONDS, 0.05
         while True:
             try:
-                await self._dial(structs.replace(self._wanted, epoch=self._wanted.epoch + 1))
+                await self._dial()
             except LineRefusedError as refused:
                 if not refused.may_pass or self._clock.monotonic() + pause > latest:
                     self._end_within(0.0, refused.refusal.message)

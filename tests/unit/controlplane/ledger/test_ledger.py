@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from msgspec import structs
 
 from mistral_voice.contract.lease import Amount, LeaseGrant, Refusal, RefusalReason, Unit
+from mistral_voice.controlplane.ledger.decisions import MOST_UNSETTLED
 from mistral_voice.controlplane.ledger.ledger import LedgerLimits
 from mistral_voice.controlplane.store import schema
 from tests.support.ledger import BEGIN, CHAT, HEARING, KEY, PRICES, World, a_report, a_request
@@ -107,6 +108,23 @@ async def test_another_tenants_session_cannot_be_taken_over(world: World) -> Non
     granted(await world.ledger.admit(a_request()))
     assert refused(await world.ledger.admit(a_request(epoch=2, namespace="thief"))) is RefusalReason.EPOCH_OVER
     assert refused(await world.ledger.admit(a_request(epoch=2, integration="thief"))) is RefusalReason.EPOCH_OVER
+
+
+async def test_a_session_is_never_taken_along_to_another_plan(world: World) -> None:
+    """Its integration claims another plan now, whose owner consents: under the former it has no session any more."""
+    world.set_plan("other")
+    granted(await world.ledger.admit(a_request()))
+    assert refused(await world.ledger.admit(a_request(epoch=2, plan="other"))) is RefusalReason.LEASE_EXPIRED
+
+
+async def test_a_session_that_is_moved_again_and_again_uses_no_more_time_than_a_few_leases(world: World) -> None:
+    """Each lease can be used until it runs out, whatever epoch is granted meanwhile: so few are unsettled at any time."""
+    world.set_plan(limits={"sessionSecondsPerPeriod": 40})
+    answers = [await world.ledger.admit(a_request(epoch=epoch, broker=f"b/{epoch}")) for epoch in range(1, 20)]
+    assert sum(isinstance(answer, LeaseGrant) for answer in answers) == MOST_UNSETTLED
+    assert refused(answers[-1]) is RefusalReason.TOO_MANY_REQUESTS
+    await world.ledger.release(a_report(epoch=1, seconds=1))
+    granted(await world.ledger.admit(a_request(epoch=20)))
 
 
 async def test_a_new_epoch_takes_the_place_of_the_one_before(world: World) -> None:
@@ -216,10 +234,18 @@ async def test_a_held_plan_admits_nobody_and_lets_others_run_on_until_it_drains(
     granted(await world.ledger.admit(a_request()))
     world.set_plan(stopPolicy="Hold")
     assert refused(await world.ledger.admit(a_request("s2"))) is RefusalReason.PLAN_HELD
-    assert refused(await world.ledger.admit(a_request("s1", 2))) is RefusalReason.PLAN_HELD
     granted(await world.ledger.renew(a_report(seconds=1)))
+    granted(await world.ledger.admit(a_request("s1", 2)))
     world.set_plan(stopPolicy="HoldAndDrain")
-    assert refused(await world.ledger.renew(a_report(seconds=2))) is RefusalReason.PLAN_HELD
+    assert refused(await world.ledger.renew(a_report(epoch=2, seconds=2))) is RefusalReason.PLAN_HELD
+    assert refused(await world.ledger.admit(a_request("s1", 3))) is RefusalReason.PLAN_HELD
+
+
+async def test_a_session_that_has_ended_does_not_begin_anew_under_a_held_plan(world: World) -> None:
+    granted(await world.ledger.admit(a_request()))
+    await world.ledger.release(a_report(seconds=1))
+    world.set_plan(stopPolicy="Hold")
+    assert refused(await world.ledger.admit(a_request(epoch=2))) is RefusalReason.PLAN_HELD
 
 
 async def test_a_deleted_plan_ends_its_sessions_and_still_prices_them(world: World) -> None:
