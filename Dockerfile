@@ -1,4 +1,4 @@
-# One image for every process: `mistral-voice operator|gateway|simulator|talk`.
+# One image for every process: `mistral-voice operator|gateway|broker|control-plane|simulator|talk`.
 #
 #   docker build --target production -t mistral-voice-operator .
 #   docker build --target demo -t mistral-voice-operator:demo .

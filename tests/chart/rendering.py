@@ -38,7 +38,7 @@ EVERYTHING: Mapping[str, Any] = {
     "podLabels": {"team": "voice"},
     "podAnnotations": {"note": "x"},
     "controlPlane": {"enabled": True, "podLabels": {"team": "voice"}, "priorityClassName": "system-cluster-critical"},
-    "broker": {"podAnnotations": {"note": "x"}, "mistral": {"url": "https://simulator:8443", "caBundle": CA_BUNDLE}},
+    "broker": {"anyAddress": True, "podAnnotations": {"note": "x"}, "mistral": {"url": "https://simulator:8443", "caBundle": CA_BUNDLE}},
     "serviceAccount": {"annotations": {"a": "b"}},
     "endpoints": [
         {"name": "default", "url": "https://api.mistral.ai"},

@@ -36,6 +36,7 @@ def test_every_pod_is_admitted_under_pod_security_restricted(helm: Helm, values:
     found = pods(helm.objects(values))
     assert set(found) == {NAME, BROKER, CONTROL_PLANE}
     for pod in found.values():
+        assert pod["spec"]["enableServiceLinks"] is False
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in pod["spec"]["containers"]:
@@ -53,7 +54,7 @@ def test_the_processes_understand_what_the_chart_gives_them(helm: Helm) -> None:
     assert process == "broker"
     assert broker.pool_namespace == POOLS
     assert broker.control_plane_url == f"https://{CONTROL_PLANE}.{NAMESPACE}.svc:8443"
-    assert broker.upstream_url == "https://simulator:8443"
+    assert (broker.upstream_url, broker.any_address) == ("https://simulator:8443", True)
     process, *rest = flags(objects, CONTROL_PLANE)
     control_plane = parse_control_plane(rest)
     assert process == "control-plane"

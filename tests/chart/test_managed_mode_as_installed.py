@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,9 @@ async def test_a_namespace_that_is_restricted_admits_the_pods(installed: ApiServ
     installed.kubectl("create", "--filename", "-", stdin=json.dumps(pod))
 
 
-async def test_an_upgrade_keeps_authority_and_certificates_but_those_whose_names_or_authority_have_changed(installed: ApiServer) -> None:
+async def test_an_upgrade_keeps_authority_and_certificates_but_those_that_are_old_or_of_other_names_or_another_authority(
+    installed: ApiServer,
+) -> None:
     async with Client(await load_access(installed.kubeconfig)) as client:
 
         async def certificates() -> dict[str, Any]:
@@ -146,11 +149,17 @@ async def test_an_upgrade_keeps_authority_and_certificates_but_those_whose_names
         installed.helm("upgrade", RELEASE, str(CHART), "--namespace", SYSTEM, *MANAGED, "--set", "rolloutPace=3")
         assert await certificates() == first
         installed.helm("upgrade", RELEASE, str(CHART), "--namespace", SYSTEM, *MANAGED, "--set", "clusterDomain=example.internal")
+        named = await certificates()
+        a_year_ago = f"voice.contractspec.io/made-at={int(time.time()) - 366 * 86400}"
+        installed.kubectl("annotate", "secret", f"{BROKER}-tls", f"{CONTROL_PLANE}-tls", a_year_ago, "--overwrite", "--namespace", SYSTEM)
+        same = ("--set", "clusterDomain=example.internal", "--force-conflicts")
+        installed.helm("upgrade", RELEASE, str(CHART), "--namespace", SYSTEM, *MANAGED, *same)
         second = await certificates()
+        for name in (f"{BROKER}-tls", f"{CONTROL_PLANE}-tls"):
+            assert len({data[name]["tls.crt"] for data in (first, named, second)}) == 3
         assert second[f"{NAME}-ca"] == first[f"{NAME}-ca"]
         for name in (f"{BROKER}-tls", f"{CONTROL_PLANE}-tls"):
             assert second[name]["ca.crt"] == first[name]["ca.crt"]
-            assert second[name]["tls.crt"] != first[name]["tls.crt"]
         installed.kubectl("delete", "secret", f"{NAME}-ca", "--namespace", SYSTEM)
         installed.helm("upgrade", RELEASE, str(CHART), "--namespace", SYSTEM, *MANAGED)
         third = await certificates()

@@ -66,6 +66,8 @@ annotations:
 {{- define "component.pod" -}}
 # TokenReviews, and what it watches.
 automountServiceAccountToken: true
+# A Service called `mistral-voice` would set MISTRAL_VOICE_PORT, which is a flag of ours.
+enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
