@@ -14,6 +14,7 @@ from tests.support.ledger import a_report, a_request, ledger_at
 from tests.support.ledger_concurrency import no_limit_is_passed_and_every_unit_counts_once
 from tests.support.ledger_killed import what_was_committed_is_whole
 from tests.support.ledger_machine import LedgerMachine
+from tests.support.ledger_overdraft import OverdraftMachine
 
 
 async def test_replicas_that_start_at_once_migrate_one_after_the_other(fresh: Callable[[], str]) -> None:
@@ -66,4 +67,16 @@ def test_the_ledger_counts_each_unit_once_and_frees_each_hold(fresh: Callable[[]
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
         OnPostgresql, settings=settings(max_examples=5, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+    )
+
+
+def test_the_overdraft_of_money_and_time_stays_within_its_bound(fresh: Callable[[], str]) -> None:
+    class OnPostgresql(OverdraftMachine):
+        @staticmethod
+        def url() -> str:
+            return fresh()
+
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        OnPostgresql, settings=settings(max_examples=3, stateful_step_count=20, deadline=None, suppress_health_check=checks)
     )
