@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import os
 import ssl
 import sys
@@ -19,6 +20,7 @@ from mistral_voice.contract.secret import Secret
 
 _TOKEN_VARIABLE = "MISTRAL_VOICE_TOKEN"  # noqa: S105 - a variable's name
 _CONNECT_SECONDS = 10.0
+_UNAUTHORIZED, _UPGRADE_REQUIRED = 401, 426
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,9 @@ async def _connect(http: aiohttp.ClientSession, url: URL, settings: Settings) ->
             ) from None
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await http.ws_connect(
-                url, headers={"Authorization": f"Bearer {settings.token.reveal()}"}, ssl=context, max_msg_size=16 * 1024 * 1024
-            )
+            return await http.ws_connect(url, headers=_bearer(settings.token), ssl=context, max_msg_size=16 * 1024 * 1024)
     except aiohttp.WSServerHandshakeError as error:
-        raise TalkError(_refused(error.status)) from None
+        raise TalkError(_refused(error.status, await _reason(http, url, settings.token, context))) from None
     except aiohttp.ClientConnectorCertificateError:
         raise TalkError(f"The TLS certificate of {url.host} is not trusted; give its authority with --ca-file.") from None
     except aiohttp.ClientSSLError:
@@ -111,14 +111,31 @@ def _cause(error: Exception) -> str:
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else "it can't be reached"
 
 
-def _refused(status: int) -> str:
-    sentences = {
-        401: "The token was refused (401). Give the integration's token: the key `token` of its Secret <name>-voice-token.",
-        403: "The model was refused (403): the integration doesn't offer it.",
-        404: "There is no Realtime endpoint at this address (404); the path is /v1/realtime.",
-        503: "The gateway takes no new session (503): it is full or being stopped.",
-    }
-    return sentences.get(status, f"The gateway refused the connection with status {status}.")
+def _bearer(token: Secret) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.reveal()}"}
+
+
+async def _reason(http: aiohttp.ClientSession, url: URL, token: Secret, context: ssl.SSLContext | bool) -> str:
+    """Return the gateway's sentence about a refused handshake: it answers a plain request for the same address alike. Empty: none."""
+    plain = url.with_scheme("https" if url.scheme in ("wss", "https") else "http")
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS), http.get(plain, headers=_bearer(token), ssl=context) as answer:
+            message = (await answer.json())["error"]["message"]
+            return message if answer.status != _UPGRADE_REQUIRED and isinstance(message, str) else ""
+    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _refused(status: int, reason: str) -> str:
+    """Return what became of a handshake: with the gateway's own reason, or else what it usually is."""
+    what, usually = {
+        401: ("The token was refused (401).", ""),
+        403: ("The gateway refused the session (403).", "The integration doesn't offer the model."),
+        404: ("There is no Realtime endpoint at this address (404).", "The path is /v1/realtime."),
+        503: ("The gateway takes no new session (503).", "It is full or being stopped."),
+    }.get(status, (f"The gateway refused the connection with status {status}.", ""))
+    where = "The integration's token is the key `token` of its Secret <name>-voice-token." if status == _UNAUTHORIZED else ""
+    return " ".join(text for text in (what, reason or usually, where) if text)
 
 
 def _question(settings: Settings) -> Question:
@@ -146,23 +163,33 @@ def _settings(argv: Sequence[str]) -> Settings:
     parser.add_argument("--push-to-talk", action="store_true", help="end the turn by a commit instead of by voice detection")
     parser.add_argument("--model", default="", help="ask this model, if the integration offers it")
     parser.add_argument("--ca-file", type=Path, help="certificate authority of a wss:// address (PEM)")
-    parser.add_argument("--timeout-seconds", type=float, default=120.0, help="give up after so long (default: 120)")
+    parser.add_argument("--timeout-seconds", type=_seconds, default=120.0, help="give up after so long (default: 120)")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the result as one line of JSON")
     given = parser.parse_args(argv)
     if bool(given.question_file) == bool(given.text):
         raise TalkUsageError("Ask with --in question.wav or with --text, one of the two.")
+    reply_file: Path | None = given.reply_file
+    if reply_file is not None and not reply_file.parent.is_dir():
+        raise TalkUsageError(f"There is no folder {reply_file.parent} for {reply_file.name}; make it, or name another with --out.")
     return Settings(
         url=_url(given.url),
         token=_token(given.token_file, given.token_env),
         question_file=given.question_file,
         text=given.text,
-        reply_file=given.reply_file,
+        reply_file=reply_file,
         push_to_talk=given.push_to_talk,
         model=given.model,
         as_json=given.as_json,
         ca_file=given.ca_file,
         timeout_seconds=given.timeout_seconds,
     )
+
+
+def _seconds(text: str) -> float:
+    value = float(text) if text.replace(".", "", 1).isdecimal() else math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait; give seconds, more than 0.")
+    return value
 
 
 def _url(text: str) -> str:

@@ -43,7 +43,8 @@ def read_question(path: Path) -> bytes:
 def write_reply(path: Path, audio: bytes) -> None:
     """Write PCM16 mono at 24 kHz as a WAV file. Raises TalkError if that fails."""
     try:
-        with wave.open(str(path), "wb") as file:
+        # Opened here: `wave` leaves a traceback behind when it can't open a file itself.
+        with path.open("wb") as out, wave.open(out, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(RATE_HZ)

@@ -10,13 +10,15 @@ from msgspec import Struct, structs
 
 from mistral_voice.contract.gateway_config import Policy
 from mistral_voice.contract.secret import Secret
-from mistral_voice.gateway.client_secret import Claims, ClientSecrets
+from mistral_voice.gateway.client_secret import PREFIX, Claims, ClientSecrets
 from mistral_voice.gateway.client_token import ClientTokens, presented_token
 from mistral_voice.gateway.protocol.session_object import WireSession, patch_of
 from mistral_voice.gateway.session.errors import GatewayError, Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.gateway.signposts import CLIENT_SECRETS
 
 _BEARER = {"WWW-Authenticate": "Bearer"}
+_ASK_AGAIN = f"Have your server ask for a new one, by POST {CLIENT_SECRETS} with the integration's token."
 
 
 class Reason(StrEnum):
@@ -75,12 +77,21 @@ class Doorkeeper:
             return Admission(self.policy)
         claims = self._secrets.verified(presented)
         if claims is None:
-            message = (
-                "The token is missing, wrong or expired. Send the integration's token, or a client secret, as `Authorization: Bearer …`."
-            )
-            raise TurnedAway(Reason.UNAUTHORIZED, 401, "invalid_api_key", message, _BEARER)
+            raise TurnedAway(Reason.UNAUTHORIZED, 401, "invalid_api_key", self._why_not(presented), _BEARER)
         self._check_origin(request)
         return Admission(self.policy_for(claims), claims.secret_id)
+
+    def _why_not(self, presented: Secret | None) -> str:
+        if presented is None:
+            return "There is no token. Send the integration's token, or a client secret, as `Authorization: Bearer …`."
+        if not presented.reveal().startswith(PREFIX):
+            return "The token is wrong, or was replaced. Send the integration's token, or a client secret, as `Authorization: Bearer …`."
+        if self._secrets.has_expired(presented):
+            return f"This client secret has expired. {_ASK_AGAIN}"
+        return (
+            "This client secret is none of this integration's: it is incomplete, another's, or was made with a token that is "
+            f"no longer accepted. {_ASK_AGAIN}"
+        )
 
     def policy_for(self, claims: Claims) -> SessionPolicy:
         """Return what the holder of a secret may do. Raises Refused if the integration doesn't offer what the secret names."""

@@ -65,6 +65,15 @@ class ClientSecrets:
 
     def verified(self, presented: Secret | None) -> Claims | None:
         """Return what a secret allows; None if it is none, not ours, or has expired."""
+        claims = self._signed(presented)
+        return claims if claims is not None and self._now() < claims.expires_at else None
+
+    def has_expired(self, presented: Secret) -> bool:
+        """Whether this is a secret of ours whose time is over."""
+        claims = self._signed(presented)
+        return claims is not None and self._now() >= claims.expires_at
+
+    def _signed(self, presented: Secret | None) -> Claims | None:
         if presented is None or not presented.reveal().startswith(PREFIX):
             return None
         content, _, signature = presented.reveal().removeprefix(PREFIX).partition(".")
@@ -72,8 +81,7 @@ class ClientSecrets:
         matches = [hmac.compare_digest(self._signature(token, content), given) for token in self._tokens.present()]
         if not any(matches):
             return None
-        claims = msgspec.json.decode(zlib.decompress(_decoded(content)), type=Claims)
-        return claims if self._now() < claims.expires_at else None
+        return msgspec.json.decode(zlib.decompress(_decoded(content)), type=Claims)
 
     def _signature(self, token: bytes, content: str) -> bytes:
         key = hmac.digest(token, self._context, hashlib.sha256)

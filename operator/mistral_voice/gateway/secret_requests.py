@@ -1,7 +1,7 @@
 """`POST /v1/realtime/client_secrets`: a server asks for an ephemeral secret."""
 
 import secrets
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -17,6 +17,8 @@ from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.events import SessionCreated
 from mistral_voice.gateway.session.policy import SessionPolicy
 
+ANCHOR = "created_at"
+"""From when a secret's seconds count; the protocol knows no other moment."""
 DEFAULT_SECONDS = 600
 MAX_BODY_BYTES = 256 * 1024
 
@@ -24,7 +26,7 @@ MAX_BODY_BYTES = 256 * 1024
 class ExpiresAfter(Struct, frozen=True):
     """When the secret expires: so many seconds after it was made."""
 
-    anchor: Literal["created_at"] = "created_at"
+    anchor: str | None = None
     seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
 
 
@@ -45,9 +47,12 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
         raise Refused(fault.code, f"The request can't be used: {fault.message}", fault.param) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("invalid_json", "The body is not valid JSON.") from None
+    expires_after = wanted.expires_after or ExpiresAfter()
+    if expires_after.anchor not in (None, ANCHOR):
+        raise Refused("invalid_value", f"`expires_after.anchor` must be {ANCHOR}: seconds count from then.", "expires_after.anchor")
     session = b"{}" if bytes(wanted.session) == b"null" else bytes(wanted.session)
     bound = bound_policy(policy, session, wanted.max_duration_seconds)
-    expires_at = int(now) + (wanted.expires_after or ExpiresAfter()).seconds
+    expires_at = int(now) + expires_after.seconds
     claims = Claims(secrets.token_urlsafe(9), expires_at, Raw(session), wanted.max_duration_seconds)
     try:
         value = secrets_of.issue(token, claims)

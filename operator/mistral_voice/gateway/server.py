@@ -22,6 +22,7 @@ from mistral_voice.gateway.session.commands import EndReason
 from mistral_voice.gateway.session.config import SessionPatch, SessionType
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
+from mistral_voice.gateway.signposts import CLIENT_SECRETS, REALTIME, signpost
 from mistral_voice.runtime.background import Background
 
 PING_SECONDS = 20.0
@@ -58,16 +59,17 @@ class ClientPort:
             Playground().add_to(app.router)
         else:
             app.router.add_get("/", self._greet)
-        app.router.add_get("/v1/realtime", self._realtime)
-        app.router.add_post("/v1/realtime/client_secrets", self._new_secret)
+        app.router.add_get(REALTIME, self._realtime)
+        app.router.add_post(CLIENT_SECRETS, self._new_secret)
         app.router.add_route("*", "/{path:.*}", self._unknown)
         return app
 
     async def _greet(self, _: web.Request) -> web.Response:
         return web.Response(text=_GREETING)
 
-    async def _unknown(self, _: web.Request) -> web.Response:
-        return _refusal(404, "not_found", "There is nothing here. Voice sessions are at /v1/realtime, over WebSocket.")
+    async def _unknown(self, request: web.Request) -> web.Response:
+        way = signpost(request.method, request.path)
+        return _refusal(way.status, way.code, way.message, {"Allow": way.allow} if way.allow else None)
 
     async def _new_secret(self, request: web.Request) -> web.Response:
         try:
@@ -151,14 +153,6 @@ class ClientPort:
         if not self._lifecycle.phase.accepts:
             message = "This gateway is being stopped. Connect again to reach another."
             raise TurnedAway(Reason.DRAINING, 503, "draining", message, _RETRY)
-        if not web.WebSocketResponse(protocols=offered_protocols(request)).can_prepare(request):
-            raise TurnedAway(
-                Reason.UPGRADE,
-                426,
-                "upgrade_required",
-                "This is a WebSocket endpoint: connect with ws:// or wss://, by a WebSocket client.",
-                {"Upgrade": "websocket"},
-            )
         if self._lifecycle.session_count >= self._max_sessions:
             self._metrics.limit_hit("sessions")
             message = (
@@ -170,6 +164,15 @@ class ClientPort:
             message = f"This client secret has {SESSIONS_OF_A_SECRET} sessions already; end one, or ask for another secret."
             raise TurnedAway(Reason.LIMIT, 429, "session_limit_reached", message, _RETRY)
         admission.policy.apply(admission.policy.defaults(), wishes_of(request))
+        # Last, so that a plain GET tells a client whose library hides it why its handshake was refused.
+        if not web.WebSocketResponse(protocols=offered_protocols(request)).can_prepare(request):
+            raise TurnedAway(
+                Reason.UPGRADE,
+                426,
+                "upgrade_required",
+                "This is a WebSocket endpoint: connect with ws:// or wss://, by a WebSocket client.",
+                {"Upgrade": "websocket"},
+            )
 
     @contextmanager
     def _counted(self, secret_id: str | None) -> Iterator[None]:

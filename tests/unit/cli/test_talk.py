@@ -112,7 +112,10 @@ async def test_what_is_wrong_with_the_call_is_said(tmp_path: Path, question: Pat
         ([*url], {"MISTRAL_VOICE_TOKEN": "t"}, "Ask with --in question.wav or with --text"),
         (["--url", "localhost:80", "--in", question], {"MISTRAL_VOICE_TOKEN": "t"}, "is no address"),
         ([*url, "--in", question, "--token-env", "OTHER"], {"OTHER": "a\nb"}, "characters that no token has"),
+        ([*url, "--text", "Hi", "--out", tmp_path / "no" / "x.wav"], {"MISTRAL_VOICE_TOKEN": "t"}, f"There is no folder {tmp_path / 'no'}"),
     ]
+    no_times = ("-1", "0", "nan", "x")
+    cases += [([*url, "--text", "Hi", f"--timeout-seconds={wrong}"], {}, "is no time to wait; give seconds") for wrong in no_times]
     results = await asyncio.gather(*(talk(*arguments, **environment) for arguments, environment, _ in cases))
     for (_, _, sentence), (status, out, err) in zip(cases, results, strict=True):
         assert (status, out) == (2, "")
@@ -157,11 +160,17 @@ async def test_what_is_wrong_with_the_other_side_is_said(
     for (_, sentence), (status, _, err) in zip(cases, results, strict=True):
         assert (status, sentence in err) == (1, True), err
     status, _, err = await talk(*access(gateway), "--model", "mistral-large-4", "--in", question)
-    assert (status, "the integration doesn't offer it" in err) == (1, True)
+    assert (status, "it offers mistral-medium-latest" in err) == (1, True), err
     await mistral.admin("PATCH", "/keys/test", {"state": "revoked"})
     status, _, err = await talk(*access(gateway), "--in", question)
     assert status == 1
     assert "refused the integration's API key (401)" in err
+
+
+async def test_a_reply_that_cannot_be_written_is_said_without_a_traceback(gateway: GatewayHandle, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    status, _, err = await talk(*access(gateway), "--text", "Hello?", "--out", tmp_path / "taken")
+    assert (status, err) == (1, f"{tmp_path / 'taken'} can't be written: Is a directory.\n")
 
 
 async def test_a_question_without_speech_does_not_wait_for_ever(gateway: GatewayHandle, tmp_path: Path) -> None:

@@ -62,6 +62,35 @@ async def test_the_port_explains_itself(gateway: GatewayHandle) -> None:
     assert "WebSocket" in text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "sentence"),
+    [
+        ("POST", "/v1/realtime/sessions", 404, "Ask for a client secret by POST /v1/realtime/client_secrets"),
+        ("POST", "/v1/realtime/transcription_sessions", 404, "`session.type` may be transcription"),
+        ("POST", "/v1/realtime/calls", 404, "connect by WebSocket to /v1/realtime"),
+        ("POST", "/v1/realtime/calls/rtc_1/accept", 404, "connect by WebSocket to /v1/realtime"),
+        ("GET", "/v1/realtime/client_secrets", 405, "by POST /v1/realtime/client_secrets, with the integration's token"),
+        ("POST", "/v1/realtime?model=gpt-realtime", 405, "connect by WebSocket to /v1/realtime"),
+        ("GET", "/v1/realtime/", 404, "The path is /v1/realtime, without a slash"),
+        ("GET", "/v1/models", 404, "Voice sessions are at /v1/realtime"),
+    ],
+)
+async def test_who_has_lost_the_way_is_told_it(gateway: GatewayHandle, method: str, path: str, status: int, sentence: str) -> None:
+    async with aiohttp.ClientSession() as http, http.request(method, gateway.base_url + path) as answer:
+        error = (await answer.json())["error"]
+    assert answer.status == status
+    assert sentence in error["message"]
+    assert error["code"] == ("method_not_allowed" if status == 405 else "not_found")
+    assert answer.headers.get("Allow") == ({"GET": "POST", "POST": "GET"}[method] if status == 405 else None)
+
+
+async def test_a_plain_request_tells_why_a_handshake_is_refused(gateway: GatewayHandle) -> None:
+    """Many WebSocket libraries, a browser's above all, hide the answer's body."""
+    status, text = await gateway.get("/v1/realtime?model=mistral-huge", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert status == 403
+    assert "it offers mistral-medium-latest" in json.loads(text)["error"]["message"]
+
+
 async def test_one_session_too_many_is_refused_with_a_sentence(mistral: SimulatorHandle, tmp_path: Path) -> None:
     async with running_gateway(mistral, tmp_path, max_sessions=1) as gateway:
         async with gateway.connect():

@@ -20,6 +20,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.client_secret import MAX_CHARACTERS, Claims, ClientSecrets
 from mistral_voice.gateway.client_token import ClientTokens
 from mistral_voice.gateway.server import SESSIONS_OF_A_SECRET
+from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.redaction import Redactor
 from tests.support.gateway import TOKEN, GatewayHandle, RealtimeClient, replace_file, running_gateway
 from tests.support.simulator import SimulatorHandle
@@ -88,7 +89,7 @@ async def test_only_the_token_gets_secrets(gateway: GatewayHandle) -> None:
         assert status == 401
         assert answer["error"]["code"] == "invalid_api_key"
     async with aiohttp.ClientSession() as http, http.get(gateway.base_url + "/v1/realtime/client_secrets") as answer_to_get:
-        assert answer_to_get.status == 404
+        assert answer_to_get.status == 405
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,27 @@ async def test_a_secret_that_cannot_be_had_is_refused(gateway: GatewayHandle, bo
     assert status == 400
     assert (answer["error"]["code"], answer["error"]["param"]) == (code, param)
     assert answer["error"]["message"].endswith((".", "`"))
+
+
+async def test_a_wrong_anchor_is_told_the_right_one(gateway: GatewayHandle) -> None:
+    _, answer = await post(gateway, {"expires_after": {"anchor": "midnight"}})
+    assert answer["error"]["message"] == "`expires_after.anchor` must be created_at: seconds count from then."
+
+
+async def test_who_brings_a_secret_that_is_void_is_told_what_is_wrong_with_it(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    async def said_of(value: str) -> str:
+        status, text = await gateway.get("/v1/realtime", headers={"Authorization": f"Bearer {value}"})
+        assert status == 401
+        return str(json.loads(text)["error"]["message"])
+
+    now = [1_790_000_000.0]
+    async with running_gateway(mistral, tmp_path, clock=Clock(wall=lambda: now[0])) as gateway:
+        good = await secret(gateway, expires_after={"seconds": 60})
+        assert "none of this integration's" in await said_of(good[:-1])
+        now[0] += 61
+        expired = await said_of(good)
+        assert expired.startswith("This client secret has expired. Have your server ask for a new one, by POST /v1/realtime/client_secrets")
+        assert (await said_of("no-secret")).startswith("The token is wrong")
 
 
 async def test_a_session_that_fits_no_header_is_refused(gateway: GatewayHandle) -> None:
@@ -146,7 +168,10 @@ async def test_what_a_secret_names_its_holder_cannot_change(mistral: SimulatorHa
                 {"audio": {"output": {"voice": "voice_478"}}},
             ):
                 await client.send("session.update", session={"type": "realtime", **change})
-                assert (await client.until("error", "session.updated"))["error"]["code"] == "fixed_by_client_secret"
+                error = (await client.until("error", "session.updated"))["error"]
+                assert error["code"] == "fixed_by_client_secret"
+                assert error["message"].endswith("leave it out, or send the value in force.")
+            assert error["param"] == "session.audio.output.voice"
             await client.send("response.create", response={"instructions": "Speak of anything."})
             assert (await client.until("error"))["error"]["param"] == "response.instructions"
             await client.send("response.create", response={"max_output_tokens": 4096})

@@ -1,5 +1,6 @@
 """The session object on the wire: a client's partial update into a patch, the settings in force back into an object."""
 
+import re
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 Given: TypeAlias = T | UnsetType | None
 """A field that a client may leave out or set to null."""
+_LANGUAGE = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{1,8})*")
+"""A code of ISO 639, perhaps with a region or a script, as in `en-US`."""
 
 
 class WireFormat(Struct, frozen=True):
@@ -181,7 +184,17 @@ def _one_of(kind: type[E], wanted: Given[str], param: str) -> Patched[E]:
 def _transcription_of(wanted: Given[WireTranscription]) -> Patched[TranscriptionPatch]:
     if isinstance(wanted, UnsetType) or wanted is None:
         return wanted
-    return TranscriptionPatch(language=wanted.language)
+    return TranscriptionPatch(language=_language_of(wanted.language))
+
+
+def _language_of(wanted: Given[str]) -> Patched[str]:
+    if isinstance(wanted, UnsetType) or not wanted:
+        return wanted if isinstance(wanted, UnsetType) else None
+    code = _LANGUAGE.fullmatch(wanted)
+    if code is None:
+        message = "`language` must be a language's code of ISO 639, such as en or fr; leave it out to have the language recognised."
+        raise Refused("invalid_value", message, "session.audio.input.transcription.language")
+    return code[1].lower()
 
 
 def wire_session(view: SessionView) -> dict[str, Any]:

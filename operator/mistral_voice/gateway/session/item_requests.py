@@ -23,8 +23,7 @@ class ItemRequests:
 
     def create(self, event: inputs.CreateItem) -> None:
         """Add the client's item."""
-        # A system message would speak beside fixed instructions.
-        self._context.policy.refuse_if_fixed("instructions", changed=is_system(event.item), param="item.role")
+        self._context.policy.refuse_system_message(is_one=is_system(event.item), param="item.role")
         conversation = self._context.conversation
         item = self._named(event.item)
         conversation.add(item, event.after)

@@ -31,6 +31,7 @@ DEFAULT_INSTRUCTIONS = (
 
 _BINDING = ("type", "model", "voice", "instructions", "max_output_tokens", "tools", "tool_choice")
 """Settings that a client secret fixes if it names them. The others are where its sessions begin."""
+_PATHS = {"voice": "session.audio.output.voice"}
 
 
 class SessionPolicy(Struct, frozen=True):
@@ -103,13 +104,22 @@ class SessionPolicy(Struct, frozen=True):
             )
         _check(merged)
         for field in self.fixed:
-            self.refuse_if_fixed(field, changed=getattr(merged, field) != getattr(present, field), param=f"session.{field}")
+            self.refuse_if_fixed(
+                field, changed=getattr(merged, field) != getattr(present, field), param=_PATHS.get(field, f"session.{field}")
+            )
         return merged
 
     def refuse_if_fixed(self, field: str, *, changed: bool, param: str) -> None:
         """Raise Refused if a setting was changed that the client's secret fixes."""
         if changed and field in self.fixed:
-            raise Refused("fixed_by_client_secret", f"The client secret of this session fixes `{field}`.", param)
+            message = f"The client secret of this session fixes `{field}`: leave it out, or send the value in force."
+            raise Refused("fixed_by_client_secret", message, param)
+
+    def refuse_system_message(self, *, is_one: bool, param: str) -> None:
+        """Raise Refused for a system message that would speak beside instructions which the client's secret fixes."""
+        if is_one and "instructions" in self.fixed:
+            message = "The client secret of this session fixes `instructions`, beside which no system message may stand: leave it out."
+            raise Refused("fixed_by_client_secret", message, param)
 
     def system_text(self, client_instructions: str) -> str:
         """Return the system message: the integration's instructions, then the client's."""

@@ -54,7 +54,8 @@ def plan(context: Context, options: ResponseOptions, *, voice_is_fixed: bool) ->
     max_output_tokens = patched(config.max_output_tokens, options.max_output_tokens, None)
     check_words(instructions, max_output_tokens, "response")
     for field, wanted in (("voice", voice), ("instructions", instructions), ("max_output_tokens", max_output_tokens)):
-        policy.refuse_if_fixed(field, changed=wanted != getattr(config, field), param=f"response.{field}")
+        param = "response.audio.output.voice" if field == "voice" else f"response.{field}"
+        policy.refuse_if_fixed(field, changed=wanted != getattr(config, field), param=param)
     tools = _tools(context, options)
     policy.refuse_if_fixed("tools", changed=tools.tools != config.tools, param="response.tools")
     policy.refuse_if_fixed("tool_choice", changed=tools.choice != config.tool_choice, param="response.tool_choice")
@@ -116,5 +117,5 @@ def _input(context: Context, options: ResponseOptions) -> tuple[Item | ItemRefer
         if isinstance(item, ItemReference) and context.conversation.get(item.id) is None:
             raise Refused("invalid_value", f"There is no item with the id {item.id!r} in this conversation.", "response.input")
         if not isinstance(item, ItemReference):
-            context.policy.refuse_if_fixed("instructions", changed=is_system(item), param="response.input")
+            context.policy.refuse_system_message(is_one=is_system(item), param="response.input")
     return options.input

@@ -23,7 +23,15 @@ FIELDS: dict[str, list[Any]] = {
     "tool_choice": ["auto", "required", {"type": "function", "name": "f"}, {"type": "function", "name": "g"}, "never", None],
     "parallel_tool_calls": [True, False, None, "yes"],
     "audio.input.format": [{"type": "audio/pcm", "rate": 24000}, {"type": "audio/pcmu"}, {"type": "audio/opus"}, {"rate": 8000}, None],
-    "audio.input.transcription": [{"model": "whisper-1", "language": "fr"}, {"language": None}, {}, None, {"language": 7}],
+    "audio.input.transcription": [
+        {"model": "whisper-1", "language": "fr"},
+        {"language": "en-GB"},
+        {"language": "english"},
+        {"language": None},
+        {},
+        None,
+        {"language": 7},
+    ],
     "audio.input.noise_reduction": [{"type": "near_field"}, None, "any"],
     "audio.input.turn_detection": [
         {"type": "server_vad", "threshold": 0.7},
