@@ -11,6 +11,7 @@ from mistral_voice.simulator.audio import Samples
 from mistral_voice.simulator.clock import Clock
 from mistral_voice.simulator.dialect import Dialect
 from mistral_voice.simulator.live.ear import LiveEar
+from mistral_voice.simulator.live.functions import call_for, result_of
 from mistral_voice.simulator.live.mind import answer
 from mistral_voice.simulator.live.recogniser import RecogniserPool
 from mistral_voice.simulator.live.recogniser_process import SAMPLE_RATE
@@ -39,9 +40,12 @@ class LiveTemperament:
         return LiveEar(session, self.recognisers, tells_turns=tells_turns)
 
     async def reply(self, request: ChatRequest, script: ScriptInUse, session: str | None) -> Reply:  # noqa: ARG002
-        """Return the reply of the rules to the last user message."""
+        """Return the reply of the rules to the last user message, or to the results of functions that were called for it."""
+        call = call_for(request)
+        if call is not None:
+            return Reply((), [call], tool_calls_at_ms=_FIRST_TOKEN_MS, finish_reason="tool_calls")
         user = next((message.text() for message in reversed(request.messages) if message.role == "user"), "")
-        text = answer(user, self._clock.wall().astimezone())
+        text = result_of(request) or answer(user, self._clock.wall().astimezone())
         tokens = re.findall(r"\s*\S+", text)
         return Reply([Piece(_FIRST_TOKEN_MS + number * _TOKEN_MS, token) for number, token in enumerate(tokens)])
 
