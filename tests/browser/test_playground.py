@@ -23,8 +23,9 @@ from mistral_voice.simulator.temperament import Heard, Piece, Reply
 from mistral_voice.simulator.voices import Voice
 from mistral_voice.simulator.wire.chat import ChatRequest
 from mistral_voice.simulator.wire.transcription import Session
-from tests.browser.chromium import Page, running_page
-from tests.support.gateway import TOKEN, GatewayHandle, running_gateway
+from tests.browser.chromium import running_page
+from tests.browser.visitor import enter, received, said_by, sent, typed
+from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import running_simulator
 from tests.support.speech import silence, speech, write_wav
 from tests.support.words import words
@@ -103,22 +104,6 @@ async def gateway(temperament: Talkative, tmp_path: Path) -> AsyncIterator[Gatew
         yield running
 
 
-async def enter(page: Page, gateway: GatewayHandle, token: str = TOKEN, first: str = "0") -> None:
-    await page.open(gateway.base_url + "/")
-    await page.evaluate(first)
-    assert await page.evaluate("location.pathname") == "/playground/"
-    await page.evaluate(f"document.getElementById('token').value = '{token}'")
-    await page.evaluate("document.getElementById('start').click()")
-
-
-def said_by(who: str) -> str:
-    return f"[...document.querySelectorAll('#transcript .{who} p')].map((line) => line.textContent)"
-
-
-def received() -> str:
-    return "[...document.querySelectorAll('#log .received .type')].map((entry) => entry.textContent)"
-
-
 async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: GatewayHandle, temperament: Talkative, tmp_path: Path) -> None:
     microphone = write_wav(
         tmp_path / "voice.wav", silence(2000) + speech(FIRST) + silence(9000) + speech(SECOND) + silence(3000), rate_hz=48_000
@@ -166,11 +151,6 @@ async def test_somebody_types_instead(gateway: GatewayHandle, tmp_path: Path) ->
         assert page.exceptions == []
 
 
-async def typed(page: Page, text: str) -> None:
-    await page.evaluate(f"document.getElementById('text').value = '{text}'")
-    await page.evaluate("document.getElementById('writing').requestSubmit()")
-
-
 async def test_what_was_not_heard_of_a_reply_that_is_interrupted_leaves_the_conversation(gateway: GatewayHandle, tmp_path: Path) -> None:
     async with running_page(write_wav(tmp_path / "voice.wav", silence(500), rate_hz=48_000), tmp_path) as page:
         await enter(page, gateway)
@@ -178,8 +158,7 @@ async def test_what_was_not_heard_of_a_reply_that_is_interrupted_leaves_the_conv
         await typed(page, "Tell me about France.")
         await page.until("document.body.classList.contains('speaking')", "the reply to be heard", 60)
         await typed(page, "What is your name?")
-        sent = "[...document.querySelectorAll('#log .sent .type')].map((entry) => entry.textContent)"
-        await page.until(f"{sent}.includes('conversation.item.truncate')", "the page to tell how much was heard")
+        await page.until(f"{sent()}.includes('conversation.item.truncate')", "the page to tell how much was heard")
         await page.until(f"{received()}.includes('conversation.item.truncated')", "the gateway to take that in")
         await page.until(f"{said_by('assistant')}.some((line) => line.includes('Joe'))", "the next reply", 60)
         assert not await page.evaluate(f"{received()}.includes('error')")

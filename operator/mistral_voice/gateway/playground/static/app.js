@@ -14,12 +14,17 @@ const latency = new Latency({ figure: $("latency"), stages: $("stages"), turns: 
 const log = new EventLog($("log"));
 const orb = new Orb($("orb"));
 
+// The end is told when the connection closes; a reply may have ended just before it was to be cancelled.
+const EXPECTED = new Set(["session_expired", "response_cancel_not_active"]);
+
 let connection = null;
 let microphone = null;
 let loudspeaker = null;
 let session = null;
 let holding = false;
 let received = { item: null, bytes: 0 };
+let reply = null; // the response that is under way
+let silenced = null; // one that was interrupted here: what still comes of it is not played
 
 function status(text, state) {
   $("status").textContent = text;
@@ -82,6 +87,14 @@ function truncate(item, playedMs) {
   received = { item: null, bytes: 0 };
 }
 
+// The caller has the word: what is heard stops, and what is under way ends.
+function interrupt() {
+  loudspeaker.interrupt();
+  if (reply === null) return;
+  silenced = reply;
+  connection.send("response.cancel", { response_id: reply });
+}
+
 function isManual() {
   return session?.audio.input.turn_detection === null;
 }
@@ -129,7 +142,11 @@ const handlers = {
     transcript.add(item_id, "assistant", delta);
   },
   "response.output_text.delta": ({ item_id, delta }) => transcript.add(item_id, "assistant", delta),
-  "response.output_audio.delta": ({ item_id, delta }) => {
+  "response.created": ({ response }) => {
+    reply = response.id;
+  },
+  "response.output_audio.delta": ({ response_id, item_id, delta }) => {
+    if (response_id === silenced) return;
     latency.mark("audio");
     activity("Speaking");
     const pcm = fromBase64(delta);
@@ -139,12 +156,13 @@ const handlers = {
   },
   "response.done": ({ response }) => {
     const interrupted = response.status === "cancelled";
+    if (response.id === reply) reply = null;
     for (const item of response.output) transcript.settle(item.id, { interrupted });
     if (response.status === "failed") transcript.note(response.status_details?.error?.message ?? "The reply failed.");
     if (!interrupted) activity("Listening");
   },
   error: ({ error }) => {
-    if (error.code !== "session_expired") transcript.note(error.message);
+    if (!EXPECTED.has(error.code)) transcript.note(error.message);
   },
 };
 
@@ -165,7 +183,8 @@ function onClose(code, reason) {
 function leave(message) {
   microphone?.stop();
   loudspeaker?.stop();
-  connection = microphone = loudspeaker = session = null;
+  connection = microphone = loudspeaker = session = reply = silenced = null;
+  holding = false;
   document.body.classList.remove("speaking", "live");
   for (const id of ["mute", "hold", "end", "writing", "facts"]) $(id).hidden = true;
   latency.micStart = null;
@@ -173,14 +192,22 @@ function leave(message) {
   activity("");
   status("Not connected", "off");
   transcript.note(message);
+  $("hint").hidden = true;
   $("problem").textContent = message;
-  if (!$("welcome").open) $("welcome").showModal();
+  // What was said stays to be read: the dialog comes back when it is asked for.
+  offerAgain();
+}
+
+function offerAgain() {
+  $("again").hidden = connection !== null || $("welcome").open;
+  if (!$("again").hidden) $("again").focus();
 }
 
 function live() {
   document.body.classList.add("live");
   $("writing").hidden = false;
   $("end").hidden = false;
+  $("again").hidden = true;
   if (session) showSession(session);
   orb.start();
 }
@@ -199,6 +226,7 @@ $("connect").addEventListener("submit", async (submitted) => {
     $("text").focus();
   } catch (error) {
     loudspeaker?.stop();
+    connection = loudspeaker = null;
     status("Not connected", "off");
     $("problem").textContent = error instanceof Refused ? error.message : `That did not work: ${error.message}`;
   } finally {
@@ -206,7 +234,12 @@ $("connect").addEventListener("submit", async (submitted) => {
   }
 });
 
-$("welcome").addEventListener("cancel", (event) => event.preventDefault());
+$("welcome").addEventListener("close", offerAgain);
+$("again").addEventListener("click", () => {
+  $("problem").textContent = "";
+  $("again").hidden = true;
+  $("welcome").showModal();
+});
 
 $("writing").addEventListener("submit", (submitted) => {
   submitted.preventDefault();
@@ -214,9 +247,8 @@ $("writing").addEventListener("submit", (submitted) => {
   if (!text || connection === null) return;
   $("text").value = "";
   const id = `typed-${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
-  loudspeaker.interrupt();
+  interrupt();
   transcript.set(id, "caller", text);
-  if (document.body.classList.contains("speaking")) connection.send("response.cancel");
   connection.send("conversation.item.create", { item: { type: "message", id, role: "user", content: [{ type: "input_text", text }] } });
   connection.send("response.create");
   latency.typed();
@@ -233,7 +265,7 @@ function hold(on) {
   holding = on;
   $("hold").classList.toggle("held", on);
   if (on) {
-    loudspeaker.interrupt();
+    interrupt();
     activity("You are speaking");
   } else {
     connection.send("input_audio_buffer.commit");
@@ -244,7 +276,7 @@ function hold(on) {
 }
 
 $("hold").addEventListener("pointerdown", () => hold(true));
-for (const event of ["pointerup", "pointerleave", "pointercancel"]) $("hold").addEventListener(event, () => hold(false));
+for (const event of ["pointerup", "pointerleave", "pointercancel", "blur"]) $("hold").addEventListener(event, () => hold(false));
 $("hold").addEventListener("keydown", (event) => event.key === " " && (event.preventDefault(), hold(true)));
 $("hold").addEventListener("keyup", (event) => event.key === " " && hold(false));
 $("end").addEventListener("click", () => connection?.close());

@@ -21,6 +21,20 @@ export async function clientSecret(token) {
   return body.value;
 }
 
+// A browser hides the answer to a refused handshake. The gateway answers a plain request for the same address alike.
+async function whyRefused(socketUrl, secret) {
+  const unknown = "The gateway let nobody in, or something on the way to it takes no WebSocket.";
+  const url = new URL(socketUrl);
+  url.protocol = url.protocol.replace("ws", "http");
+  try {
+    const answer = await fetch(url, { headers: { Authorization: `Bearer ${secret}` } });
+    if (answer.status === 426) return unknown;
+    return (await answer.json()).error.message;
+  } catch {
+    return unknown;
+  }
+}
+
 export class Connection {
   constructor({ onEvent, onSent, onClose }) {
     this.onEvent = onEvent;
@@ -42,7 +56,7 @@ export class Connection {
       socket.onmessage = ({ data }) => this.onEvent(JSON.parse(data), data.length);
       socket.onclose = ({ code, reason }) => {
         if (opened) this.onClose(code, reason);
-        else reject(new Refused("The gateway let nobody in: the secret has expired, this page may not use it, or the gateway is full."));
+        else whyRefused(url, secret).then((words) => reject(new Refused(words)));
       };
     });
   }
