@@ -7,6 +7,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Most tests wait more than they compute: so many processes run beside each other, whatever the machine. A file's tests stay in one.
 WORKERS ?= 3
 BESIDE := -n $(WORKERS) --dist loadfile
+# Of tests on a real node each process waits for pods nearly all the time.
+NODE_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock generate lint unit browser conformance-core conformance api ledger e2e test demo demo-down bench clean
@@ -70,8 +72,7 @@ ledger: venv ## the ledger's tests on a real PostgreSQL
 
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
-	$(if $(filter existing,$(CLUSTER)),,$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo)
-	$(BIN)/pytest tests/e2e --timeout 900
+	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
 
 test: lint unit conformance-core browser api ledger e2e ## everything
 

@@ -1,4 +1,7 @@
-"""What all node tests share: one cluster with one installation of the chart, and Mistral simulated twice, scripted and live."""
+"""What all node tests share: one cluster with one installation of the chart, and Mistral simulated twice, scripted and live.
+
+A cluster is filled once (`installation`), by whichever process began the run; each of its processes makes its own `Place` of it.
+"""
 
 import asyncio
 import base64
@@ -9,6 +12,7 @@ import secrets
 import ssl
 import tarfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +24,7 @@ import yaml
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import KubeObject
-from tests.cluster import ClusterError, NodeCluster
+from tests.cluster import ClusterError, NodeCluster, kind_cluster
 from tests.cluster.images import ImageRequest, Images
 from tests.cluster.progress import Progress
 from tests.demo.place import CHART, REPOSITORY
@@ -49,20 +53,57 @@ def image_name() -> str:
 
 
 @dataclass(frozen=True)
-class Place:
-    """The cluster with all that tests have in common."""
+class Installation:
+    """A cluster with operator and simulators in it.
+
+    Attributes:
+        cluster: whoever began the run removes it.
+        values_file: what the chart was installed with.
+        authority: who signed the simulators' certificates, as PEM.
+        archive: the image's; None where the cluster pulled it.
+    """
 
     cluster: NodeCluster
+    values_file: Path
+    authority: str
+    archive: Path | None
+
+    def as_text(self) -> str:
+        """Return all that another process needs to use it."""
+        cluster = {name: str(getattr(self.cluster, name)) for name in _PATHS}
+        archive = None if self.archive is None else str(self.archive)
+        others = {"values_file": str(self.values_file), "authority": self.authority, "archive": archive}
+        return json.dumps({"cluster": cluster, "name": self.cluster.name, **others})
+
+    @classmethod
+    def from_text(cls, text: str) -> "Installation":
+        """Return what another process told by `as_text`."""
+        told = json.loads(text)
+        paths = {name: Path(path) for name, path in told["cluster"].items()}
+        cluster = NodeCluster(**paths, environ=dict(os.environ), name=told["name"])
+        return cls(cluster, Path(told["values_file"]), told["authority"], Path(told["archive"]) if told["archive"] else None)
+
+
+_PATHS: Final = ("kubeconfig", "kubectl_path", "helm_path", "folder")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The cluster with all that tests have in common, for one process."""
+
+    installation: Installation
     client: Client
     mistral: SimulatorHands
-    values_file: Path
-    archive: Path | None
-    """The image's archive; None where the cluster pulled it."""
+
+    @property
+    def cluster(self) -> NodeCluster:
+        """The cluster."""
+        return self.installation.cluster
 
     def other_name_of_image(self, pod: KubeObject) -> dict[str, str]:
         """Return the chart's values that name the image of a pod otherwise: by its id if it was loaded, by its digest if it was pulled."""
-        if self.archive is not None:
-            with tarfile.open(self.archive) as archive:
+        if self.installation.archive is not None:
+            with tarfile.open(self.installation.archive) as archive:
                 manifest = archive.extractfile("manifest.json")
                 assert manifest is not None
                 configuration = Path(json.load(manifest)[0]["Config"])
@@ -72,9 +113,9 @@ class Place:
 
     def upgrade(self, **values: Any) -> None:
         """Upgrade the chart to these values on top of the tests' own, and wait until the operator is ready."""
-        more = self.values_file.with_suffix(".more.yaml")
+        more = self.installation.values_file.with_suffix(".more.yaml")
         more.write_text(yaml.safe_dump(values))
-        install(self.cluster, self.values_file, more)
+        install(self.cluster, self.installation.values_file, more)
 
     def operator_pods(self) -> list[dict[str, Any]]:
         """Return the operator's pods that are not about to go."""
@@ -104,29 +145,44 @@ def install(cluster: NodeCluster, *values: Path) -> None:
         raise ClusterError(f"{error}\n\n{pods}\n{words}") from error
 
 
+@contextlib.contextmanager
+def installation() -> Iterator[Installation]:
+    """Have a cluster with everything in it while the body runs; what was put into it is removed if the cluster is not ours."""
+    ours = os.environ.get("CLUSTER") != "existing"
+    with ThreadPoolExecutor(1) as beside, kind_cluster() as cluster:
+        # An image that isn't in the cache yet is built while the cluster starts.
+        building = beside.submit(_image_archive) if ours else None
+        cluster.kubectl("apply", "--server-side", "--filename", str(MANIFESTS))
+        for namespace in (SYSTEM, MISTRAL):
+            cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(restricted_namespace(namespace)))
+        archive = building.result() if building is not None else None
+        if archive is not None:
+            cluster.load(archive)
+        authority = trustme.CA()
+        with _cleared(cluster):
+            for name in (SCRIPTED, LIVE):
+                _start_simulator(cluster, authority, name)
+            values = cluster.folder / "values.yaml"
+            values.write_text(yaml.safe_dump(_values(authority)))
+            install(cluster, values)
+            cluster.kubectl("rollout", "status", f"deployment/{SCRIPTED}", "-n", MISTRAL, "--timeout", "240s", timeout_seconds=300)
+            yield Installation(cluster, values, authority.cert_pem.bytes().decode(), archive)
+
+
 @contextlib.asynccontextmanager
-async def prepared(cluster: NodeCluster, folder: Path) -> AsyncIterator[Place]:
-    """Fill the cluster and yield it as a place for tests; what was put into it is removed if the cluster is not ours."""
-    archive = None
-    if cluster.name is not None:
-        archive = Images(os.environ, Progress()).archive(ImageRequest(REPOSITORY / "Dockerfile", "demo", DEMO_IMAGE))
-        cluster.load(archive)
-    cluster.kubectl("apply", "--server-side", "--filename", str(MANIFESTS))
-    for namespace in (SYSTEM, MISTRAL):
-        cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(restricted_namespace(namespace)))
-    authority = trustme.CA()
-    for name in (SCRIPTED, LIVE):
-        _start_simulator(cluster, authority, name)
-    values = folder / "values.yaml"
-    values.write_text(yaml.safe_dump(_values(cluster, authority)))
-    with _cleared(cluster):
-        async with Client(await load_access(cluster.kubeconfig)) as client:
-            await asyncio.to_thread(install, cluster, values)
-            cluster.kubectl("rollout", "status", f"deployment/{SCRIPTED}", "-n", MISTRAL, "--timeout", "240s")
-            with port_forward(cluster, MISTRAL, f"deployment/{SCRIPTED}", 8443) as port:
-                tls = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
-                async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
-                    yield Place(cluster, client, SimulatorHands(f"https://localhost:{port}", http), values, archive)
+async def place_in(installation: Installation) -> AsyncIterator[Place]:
+    """Have what one process needs to work with an installation while the context lasts."""
+    tls = ssl.create_default_context(cadata=installation.authority)
+    async with (
+        Client(await load_access(installation.cluster.kubeconfig)) as client,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http,
+    ):
+        with port_forward(installation.cluster, MISTRAL, f"deployment/{SCRIPTED}", 8443) as port:
+            yield Place(installation, client, SimulatorHands(f"https://localhost:{port}", http))
+
+
+def _image_archive() -> Path:
+    return Images(os.environ, Progress()).archive(ImageRequest(REPOSITORY / "Dockerfile", "demo", DEMO_IMAGE))
 
 
 def restricted_namespace(name: str) -> dict[str, Any]:
@@ -164,7 +220,7 @@ def _host(name: str) -> str:
     return f"{name}.{MISTRAL}.svc.cluster.local"
 
 
-def _values(cluster: NodeCluster, authority: trustme.CA) -> dict[str, Any]:
+def _values(authority: trustme.CA) -> dict[str, Any]:
     repository, _, tag = image_name().rpartition(":")
     egress = [{"cidr": "0.0.0.0/0", "ports": [443, 8443]}]
     bundle = authority.cert_pem.bytes().decode()
@@ -172,7 +228,10 @@ def _values(cluster: NodeCluster, authority: trustme.CA) -> dict[str, Any]:
         {"name": name, "url": f"https://{_host(simulator)}", "caBundle": bundle, "egress": egress}
         for name, simulator in (("default", SCRIPTED), (LIVE, LIVE))
     ]
-    return {"image": {"repository": repository, "tag": tag}, "replicas": 2, "endpoints": endpoints}
+    resources = {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    # Integrations of tests that have ended may be there for a while, and no test shall wait for the turn of theirs.
+    pace = {"rolloutPace": 100}
+    return {"image": {"repository": repository, "tag": tag}, "replicas": 2, "endpoints": endpoints, "resources": resources, **pace}
 
 
 @contextlib.contextmanager

@@ -12,13 +12,15 @@ from mistral_voice.contract.names import CLIENT_PORT
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import NAMESPACE, POD, SECRET, Resource
 from tests.e2e.place import SYSTEM, Place, restricted_namespace
-from tests.support.gateway import RealtimeClient
+from tests.support.gateway import Attentive, RealtimeClient
 from tests.support.port_forward import port_forward
 from tests.support.tenant import TenantHands
 from tests.support.waiting import eventually
 
-READY_SECONDS: Final = 90.0
+READY_SECONDS: Final = 120.0
 """A pod's start takes a few seconds, and longer on a machine that is busy."""
+SMALL: Final = {"requests": {"cpu": "30m", "memory": "96Mi"}}
+"""What a gateway reserves here: those of several tests share a node of two cores."""
 NO_PODS: Final[dict[str, Any]] = {"replicas": 0}
 """`spec.gateway` of integrations whose objects are looked at, and whose pods aren't."""
 
@@ -37,6 +39,10 @@ class Team(TenantHands):
     def valid_key(self) -> str:
         """The key that the scripted Mistral knows."""
         return self._key
+
+    async def apply(self, name: str, **spec: Any) -> KubeObject:
+        """Apply an integration as `TenantHands.apply` does, with a small gateway."""
+        return await super().apply(name, **spec | {"gateway": {"resources": SMALL, **spec.get("gateway", {})}})
 
     def explanation(self) -> str:
         """The operators' last words."""
@@ -84,9 +90,11 @@ class Team(TenantHands):
         with port_forward(self.place.cluster, self.namespace, target, CLIENT_PORT) as port:
             url = f"ws://127.0.0.1:{port}/v1/realtime"
             async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, max_msg_size=2**25) as socket:
-                client = RealtimeClient(socket)
-                client.session = (await client.until("session.created"))["session"]
-                yield client
+                attentive = Attentive(socket)
+                async with attentive.reading():
+                    client = RealtimeClient(attentive)
+                    client.session = (await client.until("session.created"))["session"]
+                    yield client
 
     def differs(self, resource: Resource, name: str, former: KubeObject) -> Callable[[], Awaitable[bool]]:
         """Return a question: is there another object of this name?"""

@@ -69,14 +69,14 @@ def test_a_loaded_image_serves_by_its_services_name(cluster: NodeCluster, tmp_pa
     cluster.load(Images(os.environ, Progress()).archive(ImageRequest(tmp_path / "Dockerfile", "web", IMAGE)))
     cluster.kubectl("create", "namespace", "cluster-test")
     cluster.kubectl("apply", "--namespace", "cluster-test", "--filename", "-", stdin=WEB)
-    cluster.kubectl("rollout", "status", "deployment/web", "--namespace", "cluster-test", "--timeout", "90s")
+    cluster.kubectl("rollout", "status", "deployment/web", "--namespace", "cluster-test", "--timeout", "170s")
     fetch = (
         "import urllib.request as r; print(r.urlopen('http://web.cluster-test.svc.cluster.local/etc/hostname', timeout=5).read().decode())"
     )
     command = ["exec", "--namespace", "cluster-test", "deployment/web", "--", "python3", "-c", fetch]
     # The first call after a roll-out may come before kube-proxy knows the endpoint.
-    wait_until(lambda: cluster.kubectl(*command, check=False).stdout.startswith("web-"), seconds=30)
-    cluster.kubectl("delete", "namespace", "cluster-test")
+    wait_until(lambda: cluster.kubectl(*command, check=False).stdout.startswith("web-"), seconds=90)
+    cluster.kubectl("delete", "namespace", "cluster-test", "--wait=false")
 
 
 @only_with_kind
@@ -86,9 +86,9 @@ def test_a_killed_owner_leaves_nothing_of_its_cluster() -> None:
     owner = subprocess.run([sys.executable, "-c", OWNER], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
     name, folder = owner.stdout.split()
     record = cache_root(os.environ) / "clusters" / f"{name}.json"
-    wait_until(lambda: not record.exists() and not Path(folder).exists(), seconds=120)
-    wait_until(lambda: not processes_naming(name), seconds=30)
-    assert what_the_machine_has() - before == set()
+    wait_until(lambda: not record.exists() and not Path(folder).exists(), seconds=240)
+    wait_until(lambda: not processes_naming(name), seconds=90)
+    wait_until(lambda: what_the_machine_has() <= before, seconds=60)
 
 
 def what_the_machine_has() -> set[str]:

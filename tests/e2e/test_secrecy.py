@@ -9,7 +9,7 @@ import pytest
 from mistral_voice.kube.objects import KubeObject
 from tests.cluster.errors import CommandFailed
 from tests.e2e.place import RELEASE, SYSTEM, Place
-from tests.e2e.team import Team, ask
+from tests.e2e.team import READY_SECONDS, Team, ask
 from tests.support.gateway import RealtimeClient
 from tests.support.waiting import eventually
 
@@ -19,13 +19,14 @@ on_the_session_loop = pytest.mark.asyncio(loop_scope="session")
 
 
 @on_the_session_loop
+@pytest.mark.xdist_group("operators")
 async def test_no_key_and_no_token_is_found_outside_of_its_secret(place: Place, team: Team) -> None:
     keys = {kind: f"canary-{kind}-{secrets.token_hex(8)}" for kind in ("valid", "unknown", "revoked")}
     await team.mistral.add_key(f"{team.namespace}-valid", keys["valid"])
     await team.mistral.add_key(f"{team.namespace}-revoked", keys["revoked"], state="revoked")
     await team.put_key(keys["valid"])
     await team.apply("support", healthCheck={"intervalSeconds": 10})
-    await team.condition("support", "Ready", "True", timeout_seconds=90)
+    await team.condition("support", "Ready", "True", timeout_seconds=READY_SECONDS)
     pod = await team.serving_pod()
     haystack = []
     async with team.session() as client:
@@ -33,7 +34,7 @@ async def test_no_key_and_no_token_is_found_outside_of_its_secret(place: Place, 
         for kind in ("unknown", "revoked"):
             await team.put_key(keys[kind])
             team.sync_volumes(pod)
-            await eventually(lambda: answer_fails(client), "an answer to fail", 60, 0.3)
+            await eventually(lambda: answer_fails(client), "an answer to fail", every_seconds=0.3)
             await team.condition("support", "Healthy", "False", reason="Unauthorized")
             haystack += everything_said(place, team)
         haystack.append(json.dumps(client.events))

@@ -36,7 +36,7 @@ async def test_a_gateway_can_do_nothing_to_its_node_or_the_cluster(team: Team) -
 
 
 async def test_a_session_goes_on_to_its_end_when_its_pod_is_stopped(team: Team) -> None:
-    await team.ready(gateway={"drainTimeoutSeconds": 120})
+    await team.ready(gateway={"drainTimeoutSeconds": 300})
     name = (await team.serving_pod())["metadata"]["name"]
     async with team.session() as client:
         assert await ask(client, "Before.") == "You said: Before."
@@ -51,10 +51,10 @@ async def test_a_session_goes_on_to_its_end_when_its_pod_is_stopped(team: Team) 
         successor = await another_ready_pod(team, name)
         async with team.session(pod=successor) as new:
             assert await ask(new, "New.") == "You said: New."
-        await eventually(lambda: refused(team, name), "the old pod to refuse sessions", 60, 0.5)
+        await eventually(lambda: refused(team, name), "the old pod to refuse sessions", every_seconds=0.5)
         assert await ask(client, "After.") == "You said: After."
         assert await present(team, name)
-    await eventually(lambda: gone(team, name), "the drained pod to end", 90, 0.2)
+    await eventually(lambda: gone(team, name), "the drained pod to end", every_seconds=0.2)
 
 
 async def test_a_session_that_does_not_end_is_closed_after_the_drain(team: Team) -> None:
@@ -64,14 +64,14 @@ async def test_a_session_that_does_not_end_is_closed_after_the_drain(team: Team)
         assert await ask(client, "Before.") == "You said: Before."
         await team.client.delete(POD, team.namespace, name)
         assert await client.until_closed() == aiohttp.WSCloseCode.GOING_AWAY
-    await eventually(lambda: gone(team, name), "the drained pod to end", 90, 0.2)
+    await eventually(lambda: gone(team, name), "the drained pod to end", every_seconds=0.2)
 
 
 @pytest.mark.parametrize("gateway", [{}, AUTOSCALING], ids=["of a number of pods", "autoscaled"])
 async def test_a_gateway_is_suspended_and_resumed(team: Team, gateway: dict[str, Any]) -> None:
     await team.ready(gateway=gateway)
     await team.apply("support", gateway=gateway, suspend=True)
-    await eventually(team.no_pods, "the pods to go", 90, 0.2)
+    await eventually(team.no_pods, "the pods to go", every_seconds=0.2)
     await team.condition("support", "GatewayAvailable", "False", reason="Suspended")
     await team.condition("support", "Reconciling", "False")
     assert await team.replicas("support", 0)()
@@ -112,24 +112,28 @@ async def test_managed_mode_has_no_children_and_says_why(team: Team) -> None:
     assert made == ""
 
 
+@pytest.mark.changes_all_gateways
+@pytest.mark.xdist_group("images")
 async def test_an_image_that_is_nowhere_is_told_and_the_former_pod_serves_on(place: Place, team: Team) -> None:
     await team.ready()
     await asyncio.to_thread(lambda: place.upgrade(gateway={"image": {"repository": "localhost/there-is-none", "tag": "at-all"}}))
     try:
-        said = await team.condition("support", "Reconciling", "True", reason="ImagePullFailed", timeout_seconds=60)
+        said = await team.condition("support", "Reconciling", "True", reason="ImagePullFailed")
         assert "localhost/there-is-none:at-all" in said["message"]
         await team.condition("support", "GatewayAvailable", "True")
         async with team.session() as client:
             assert await ask(client, "Still there?") == "You said: Still there?"
     finally:
         await asyncio.to_thread(place.upgrade)
-    await team.condition("support", "Reconciling", "False", timeout_seconds=60)
+    await team.condition("support", "Reconciling", "False")
     await team.condition("support", "Ready", "True")
 
 
+@pytest.mark.changes_all_gateways
+@pytest.mark.xdist_group("images")
 async def test_a_new_image_rolls_without_dropping_a_session(place: Place, team: Team) -> None:
     # The new one is the same by another name.
-    await team.ready(gateway={"drainTimeoutSeconds": 120})
+    await team.ready(gateway={"drainTimeoutSeconds": 300})
     old = await team.serving_pod()
     async with team.session() as client:
         assert await ask(client, "Before.") == "You said: Before."
@@ -143,7 +147,7 @@ async def test_a_new_image_rolls_without_dropping_a_session(place: Place, team: 
         assert image != old["spec"]["containers"][0]["image"]
         assert await present(team, old["metadata"]["name"])
         assert await ask(client, "After.") == "You said: After."
-    await eventually(lambda: gone(team, old["metadata"]["name"]), "the old pod to end", 90, 0.2)
+    await eventually(lambda: gone(team, old["metadata"]["name"]), "the old pod to end", every_seconds=0.2)
     await team.condition("support", "Ready", "True")
     await team.condition("support", "Reconciling", "False")
 

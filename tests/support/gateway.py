@@ -21,6 +21,7 @@ from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.settings import Settings
 from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
 from mistral_voice.mistral.stream.client import Deadlines
+from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.redaction import Redactor
 from tests.support.simulator import SimulatorHandle
 from tests.support.wire_events import checked
@@ -142,10 +143,52 @@ class GatewayHandle:
         return 0.0
 
 
+class Attentive:
+    """A client's socket from which all is read at once: the gateway's pings are answered though the test waits for something else."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        self._socket = socket
+        self._arrived: asyncio.Queue[Any] = asyncio.Queue()
+
+    @property
+    def close_code(self) -> int | None:
+        """Why it was closed."""
+        return self._socket.close_code
+
+    async def send_str(self, text: str) -> None:
+        """Send a message."""
+        await self._socket.send_str(text)
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        await self._socket.send_bytes(data)
+
+    async def receive(self) -> Any:
+        """Return what came next."""
+        return await self._arrived.get()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read while the context lasts."""
+        task = asyncio.create_task(self._read())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            self._arrived.put_nowait(message)
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                return
+
+
 class RealtimeClient:
     """A client of the Realtime protocol that validates each event against OpenAI's own types and keeps them all in `events`."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool] | Attentive) -> None:
         self.socket = socket
         self.events: list[dict[str, Any]] = []
         self.session: dict[str, Any] = {}
@@ -221,7 +264,8 @@ async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **cha
     """Run a gateway in this process, on free loopback ports.
 
     Changes: as in `gateway_config`; `deadlines`, `key`, `accept_seconds`, `client_limits`, `speech_transport`, `clock`, and
-    `speech_spares`, none unless given: each reply then opens its own socket, and faults strike as told.
+    `speech_spares`, none unless given: each reply then opens its own socket, and faults strike as told. Its clock is the event
+    loop's unless one is given.
     """
     files = GatewayFiles(directory)
     url, key = (mistral, "no-key") if isinstance(mistral, str) else (mistral.base_url, mistral.key)
@@ -238,7 +282,7 @@ async def running_gateway(mistral: SimulatorHandle | str, directory: Path, **cha
         speech_transport=changes.pop("speech_transport", SpeechTransport.AUTO),
         client_limits=changes.pop("client_limits", ClientLimits()),
     )
-    clock = changes.pop("clock", None)
+    clock = changes.pop("clock", None) or Clock(asyncio.get_running_loop().time)
     config = gateway_config(url, files, **changes)
     scheme = "https" if config.tls_directory else "http"
     async with gateway_main.running_gateway(settings, config, Redactor(), clock) as gateway:

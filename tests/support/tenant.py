@@ -11,7 +11,7 @@ from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import AlreadyExists, NotFound
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import DEPLOYMENT, SECRET, Resource
-from tests.support.waiting import eventually
+from tests.support.waiting import WAIT_SECONDS, eventually
 
 
 class TenantHands:
@@ -58,7 +58,7 @@ class TenantHands:
         return await self.client.get(INTEGRATION, self.namespace, name)
 
     async def condition(
-        self, name: str, kind: str, status: str, *, reason: str | None = None, timeout_seconds: float = 30
+        self, name: str, kind: str, status: str, *, reason: str | None = None, timeout_seconds: float = WAIT_SECONDS
     ) -> dict[str, Any]:
         """Wait until a condition has this status, and this reason if one is given, for the present generation; return it."""
         seen: dict[str, Any] = {}

@@ -4,20 +4,26 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, overload
+from typing import Final, TypeVar, overload
 
+WAIT_SECONDS: Final = 90.0
+"""How long to wait for what takes a second or two: a busy machine may be that much slower, and only a failure takes as long."""
 T = TypeVar("T")
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T: ...
+async def eventually(
+    condition: Callable[[], Awaitable[T]], what: str, timeout_seconds: float = WAIT_SECONDS, every_seconds: float = 0.02
+) -> T: ...
 
 
 @overload
-async def eventually(condition: Callable[[], T], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T: ...
+async def eventually(condition: Callable[[], T], what: str, timeout_seconds: float = WAIT_SECONDS, every_seconds: float = 0.02) -> T: ...
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> T:
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]], what: str, timeout_seconds: float = WAIT_SECONDS, every_seconds: float = 0.02
+) -> T:
     """Return the first truthy result of `condition`, or fail with what was waited for and what was seen last."""
     deadline = time.monotonic() + timeout_seconds
     while True:

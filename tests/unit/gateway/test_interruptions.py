@@ -1,6 +1,6 @@
 """The most frequent complaints about voice assistants: what stops them though it should not, and what does not though it should.
 
-Real sounds in real time, through a gateway and the scripted simulator, which here speaks with a human voice.
+Real sounds at their own pace, through a gateway and the scripted simulator, which here speaks with a human voice.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from mistral_voice.simulator.scripted.temperament import ScriptedTemperament
 from mistral_voice.simulator.voices import Voice
 from tests.support.caller import Caller, leveled
 from tests.support.gateway import GatewayHandle, running_gateway
-from tests.support.simulator import SimulatorHandle, running_simulator
+from tests.support.leaping_loop import run_leaping
+from tests.support.simulator import running_simulator
 from tests.support.sounds import cough, samples_of, television
 from tests.support.speech import RATE_HZ, speech
 
@@ -82,19 +83,28 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.fixture
-async def mistral() -> AsyncIterator[SimulatorHandle]:
-    async with running_simulator(temperament=SpeakingSimulator(SystemClock())) as simulator:
-        yield simulator
+def test_what_stops_the_assistant_and_what_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found, outcomes = run_leaping(all_calls(tmp_path))
+    with capsys.disabled():
+        print("\n" + table(found) + f"\nbarge_ins_total: {outcomes}")
+    for case in cases():
+        for outcome in found[case.name]:
+            assert (outcome.stopped and not outcome.went_on) is case.stops, f"{case.name}: {found[case.name]}"
+    unnoticed = [outcome for name in ("cough", "television", "echo") for outcome in found[name] if not outcome.stopped]
+    assert len(unnoticed) >= 12, "what is no word should rarely stop the assistant even for a moment"
+    assert outcomes["resumed"] + outcomes["echo"] == sum(outcome.went_on for kind in found.values() for outcome in kind)
+    assert outcomes["dismissed"] > 0
 
 
-async def test_what_stops_the_assistant_and_what_does_not(
-    mistral: SimulatorHandle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def all_calls(tmp_path: Path) -> tuple[dict[str, list[Outcome]], dict[str, float]]:
+    """Hold a call with each clip; returns what came of them, by case, and how the gateway counted."""
     for sentence in SENTENCES:
         speech(sentence)
     found: dict[str, list[Outcome]] = {}
-    async with running_gateway(mistral, tmp_path) as gateway:
+    async with (
+        running_simulator(temperament=SpeakingSimulator(SystemClock())) as mistral,
+        running_gateway(mistral, tmp_path) as gateway,
+    ):
         for transcript, group in itertools.groupby(cases(), lambda case: case.transcript):
             script = {"listening": "anything", "turns": [{"text": transcript}]}
             await mistral.put_script({"transcription": script, "chat": {"replies": [{"text": " ".join(SENTENCES)}]}})
@@ -105,15 +115,7 @@ async def test_what_stops_the_assistant_and_what_does_not(
         outcomes = {
             outcome: await gateway.metric("barge_ins_total", outcome=outcome) for outcome in ("confirmed", "dismissed", "resumed", "echo")
         }
-    with capsys.disabled():
-        print("\n" + table(found) + f"\nbarge_ins_total: {outcomes}")
-    for case in cases():
-        for outcome in found[case.name]:
-            assert (outcome.stopped and not outcome.went_on) is case.stops, f"{case.name}: {found[case.name]}"
-    unnoticed = [outcome for name in ("cough", "television", "echo") for outcome in found[name] if not outcome.stopped]
-    assert len(unnoticed) >= 12, "what is no word should rarely stop the assistant even for a moment"
-    assert outcomes["resumed"] + outcomes["echo"] == sum(outcome.went_on for kind in found.values() for outcome in kind)
-    assert outcomes["dismissed"] > 0
+    return found, outcomes
 
 
 async def one_call(gateway: GatewayHandle, case: Case, clip: bytes) -> Outcome:

@@ -155,6 +155,7 @@ async def test_a_replaced_certificate_is_served_to_new_connections(mistral: Simu
             await client.until("response.done")
 
 
+@pytest.mark.in_real_time
 async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHandle, tmp_path: Path) -> None:
     """SIGTERM: unready at once, accepting for a while, then 503; the turn is finished, close code 1001, exit status 0."""
     await mistral.put_script(LONG_REPLY)
@@ -193,6 +194,7 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
             assert await gateway.process.wait() == 0
 
 
+@pytest.mark.in_real_time
 async def test_on_a_node_that_grants_little_time_sessions_are_closed_before_the_kill(mistral: SimulatorHandle, tmp_path: Path) -> None:
     await mistral.put_script({"chat": {"replies": [{"text": "This sentence is one of very many. " * 60}]}})
     async with gateway_process(mistral, tmp_path, drain_seconds=540, node_grace_seconds=5) as gateway, gateway.connect() as client:
@@ -207,6 +209,7 @@ async def test_on_a_node_that_grants_little_time_sessions_are_closed_before_the_
             assert await gateway.process.wait() == 0
 
 
+@pytest.mark.in_real_time
 async def test_a_gateway_without_sessions_ends_soon(mistral: SimulatorHandle, tmp_path: Path) -> None:
     async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.1"], drain_seconds=3600) as gateway:
         assert gateway.process is not None
@@ -219,6 +222,7 @@ CANARY_KEY = "canary-key-5c1f0e7b"
 CANARY_TOKEN = "canary-token-91d2aa40"
 
 
+@pytest.mark.in_real_time
 async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) -> None:
     """Key and token travel through successes and failures; no log line, metric or event bears them."""
     await mistral.add_key("canary", CANARY_KEY)
@@ -266,6 +270,7 @@ async def test_no_secret_is_ever_seen(mistral: SimulatorHandle, tmp_path: Path) 
     assert ephemeral not in everything
 
 
+@pytest.mark.in_real_time
 async def test_a_request_that_is_no_proper_http_is_one_line_of_log_without_headers(mistral: SimulatorHandle, tmp_path: Path) -> None:
     async with gateway_process(mistral, tmp_path) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.base_url.rpartition(":")[2]))
@@ -285,6 +290,7 @@ async def client_secret(gateway: GatewayHandle, token: str) -> str:
         return str((await answer.json())["value"])
 
 
+@pytest.mark.in_real_time
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -306,6 +312,7 @@ async def test_a_gateway_that_cannot_start_says_why(tmp_path: Path, change: obje
     assert "Traceback" not in errors.decode()
 
 
+@pytest.mark.in_real_time
 async def test_a_gateway_writes_no_file(mistral: SimulatorHandle, tmp_path: Path) -> None:
     """Its root is read-only: it writes neither beside its files nor into its home directory, and its libraries don't either."""
     home = tmp_path / "home"
