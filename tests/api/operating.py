@@ -55,7 +55,7 @@ class Operating(TenantHands):
         async def asked() -> bool:
             return len(await self.mistral.requests(key_id=key_id)) >= times
 
-        await eventually(asked, f"{times} requests with {key_id}", timeout_seconds=40)
+        await eventually(asked, f"{times} requests with {key_id}")
 
     async def pretend_pods(self, name: str, *, ready: int) -> None:
         """Write the Deployment's status as its controller would; there is none here."""
@@ -142,7 +142,7 @@ async def operation(cluster: ApiServer, folder: Path, **settings: Any) -> AsyncI
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
-    lease = {"leaseName": f"operator-{secrets.token_hex(4)}"}
+    lease = {"leaseName": f"operator-{secrets.token_hex(4)}", **settings.pop("leaderElection", {})}
     async with running_simulator(tls=tls) as mistral, Client(await load_access(cluster.kubeconfig)) as client:
         endpoint = {"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}
         whole = {"endpoints": [endpoint], "defaultVoice": "voice_478", "leaderElection": lease, **settings}

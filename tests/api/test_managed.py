@@ -257,7 +257,7 @@ async def test_renewed_authorities_of_the_broker_reach_the_gateways(running: Ope
     async def renewed() -> bool:
         return bool((await world.client.get(CONFIG_MAP, world.namespace, "support-voice"))["data"]["ca.crt"] == another)
 
-    await eventually(renewed, "the new authorities in the ConfigMap", timeout_seconds=60)
+    await eventually(renewed, "the new authorities in the ConfigMap")
 
 
 async def test_a_restart_writes_nothing(world: Operating, served: Platform) -> None:

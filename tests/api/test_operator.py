@@ -105,7 +105,7 @@ async def test_a_foreign_object_of_a_childs_name_is_left_alone(world: Operating)
     untouched = await world.client.get(CONFIG_MAP, world.namespace, "support-voice")
     assert untouched["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
     await world.client.delete(CONFIG_MAP, world.namespace, "support-voice")
-    await world.condition("support", "Stalled", "False", timeout_seconds=60)
+    await world.condition("support", "Stalled", "False")
 
 
 async def test_a_copy_of_the_deployment_is_neither_taken_for_it_nor_touched(world: Operating) -> None:
@@ -167,8 +167,8 @@ async def test_a_restore_that_made_new_uids_and_dropped_owners_takes_its_childre
         owners = [child["metadata"].get("ownerReferences", [{}])[0].get("uid") for child in children]
         return owners == [uid] * len(children)
 
-    await eventually(taken_up, "all children to belong to the new integration", timeout_seconds=40)
-    await world.condition("support", "Ready", "True", timeout_seconds=40)
+    await eventually(taken_up, "all children to belong to the new integration")
+    await world.condition("support", "Ready", "True")
     assert (await world.client.get(DEPLOYMENT, world.namespace, "support-voice"))["metadata"]["uid"] == pods
     secret = await world.client.get(SECRET, world.namespace, "support-voice-token")
     assert (secret["data"]["token"], secret["metadata"]["ownerReferences"][0]["uid"]) == (token, uid)
@@ -359,7 +359,7 @@ async def test_the_token_is_made_once_and_only_what_is_missing_returns(world: Op
         assert base64.b64decode(secret["data"]["token"]) == b"chosen-by-somebody"
         return bool(secret["metadata"].get("labels"))
 
-    await eventually(labels_back, "the labels", timeout_seconds=40)
+    await eventually(labels_back, "the labels")
 
 
 async def test_no_canary_is_ever_found(world: Operating) -> None:
@@ -380,4 +380,4 @@ async def test_many_integrations_at_once_all_get_there(world: Operating) -> None
     await world.put_key()
     names = [f"voice-{number}" for number in range(20)]
     await asyncio.gather(*(world.apply(name) for name in names))
-    await asyncio.gather(*(world.condition(name, "Healthy", "True", timeout_seconds=60) for name in names))
+    await asyncio.gather(*(world.condition(name, "Healthy", "True") for name in names))

@@ -94,7 +94,7 @@ async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIte
         async def ready() -> bool:
             return (await office.ask("/plans/iron/usage", token))[0] == 200
 
-        await eventually(ready, "the control plane's plans", timeout_seconds=30)
+        await eventually(ready, "the control plane's plans")
         yield office
 
 
@@ -147,4 +147,4 @@ async def test_a_right_that_is_taken_away_is_gone_within_seconds(office: Office,
     async def refused() -> bool:
         return (await office.ask("/plans/gold/usage", token))[0] == 403
 
-    await eventually(refused, "the right's end", timeout_seconds=30)
+    await eventually(refused, "the right's end")

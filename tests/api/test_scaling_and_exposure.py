@@ -131,7 +131,7 @@ async def test_a_missing_certificate_is_told_and_heals(world: Operating) -> None
     assert (await world.condition("support", "ConfigValid", "False"))["reason"] == "TLSSecretNotFound"
     data = {"tls.crt": b"certificate", "tls.key": b"key"}
     await world.put_secret(data, name="voice-tls", kind="kubernetes.io/tls")
-    await world.condition("support", "ConfigValid", "True", timeout_seconds=60)
+    await world.condition("support", "ConfigValid", "True")
 
 
 async def test_a_token_of_ones_own_takes_the_place_of_the_made_one(world: Operating) -> None:

@@ -53,7 +53,7 @@ async def test_a_secret_that_holds_no_usable_key_is_told_and_heals(
     assert not await world.exists(DEPLOYMENT, "support-voice")()
     await world.client.delete(SECRET, world.namespace, "mistral")
     await world.put_key()
-    await world.condition("support", "CredentialResolved", "True", timeout_seconds=60)
+    await world.condition("support", "CredentialResolved", "True")
     await world.condition("support", "Healthy", "True")
 
 
@@ -97,7 +97,7 @@ async def test_a_clear_refusal_counts_at_once(world: Operating, fault: dict[str,
     await world.apply("support", healthCheck=QUICK)
     assert (await world.condition("support", "Healthy", "False"))["reason"] == reason
     await world.mistral.admin("DELETE", f"/faults/{fault_id}")
-    await world.condition("support", "Healthy", "True", timeout_seconds=60)
+    await world.condition("support", "Healthy", "True")
 
 
 TROUBLE: list[tuple[dict[str, Any], str]] = [
@@ -127,7 +127,7 @@ async def trouble_counts(world: Operating, fault: dict[str, Any], reason: str) -
     assert next(c for c in body["status"]["conditions"] if c["type"] == "Stalled")["status"] == "False"
     assert await world.exists(DEPLOYMENT, "support-voice")(), "Mistral's trouble must not keep a gateway from being made"
     await world.mistral.admin("DELETE", f"/faults/{fault_id}")
-    await world.condition("support", "Healthy", "True", timeout_seconds=60)
+    await world.condition("support", "Healthy", "True")
 
 
 async def test_too_many_requests_never_turn_a_healthy_integration_red(world: Operating) -> None:

@@ -55,13 +55,12 @@ async def world(installed: Installed, tmp_path: Path) -> AsyncIterator[Operating
         bundle = tmp_path / "broker-ca.crt"
         bundle.write_bytes(authority.cert_pem.bytes())
         settings["managedMode"]["broker"]["caBundleFile"] = str(bundle)
-        async with (
-            running_operator(installed.account, tmp_path, identity="leader", lease_namespace=SYSTEM, **settings) as leader,
-            running_operator(installed.account, tmp_path, identity="follower", lease_namespace=SYSTEM, **settings) as follower,
-        ):
-            yield Operating(installed.cluster, client, TEAM, tmp_path, mistral, leader, settings)
-            for operator in (leader, follower):
-                await refused_nothing(operator)
+        async with running_operator(installed.account, tmp_path, identity="leader", lease_namespace=SYSTEM, **settings) as leader:
+            await eventually(lambda: leader.metric("mistral_voice_operator_leader"), "the first to lead")
+            async with running_operator(installed.account, tmp_path, identity="follower", lease_namespace=SYSTEM, **settings) as follower:
+                yield Operating(installed.cluster, client, TEAM, tmp_path, mistral, leader, settings)
+                for operator in (leader, follower):
+                    await refused_nothing(operator)
 
 
 async def refused_nothing(operator: OperatorProcess) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,19 @@ class OperatorProcess:
     """A running operator: its process, its log so far, and its side port."""
 
     process: asyncio.subprocess.Process
-    port: int
     log_path: Path
     _http: aiohttp.ClientSession = field(repr=False)
+    _log_before: int = 0
+    _port: int = 0
+
+    @property
+    def port(self) -> int:
+        """Its side port; 0 until it listens."""
+        if not self._port:
+            own = self.log_path.read_bytes()[self._log_before :].decode()
+            lines = (json.loads(line) for line in own.splitlines() if line.startswith("{") and line.endswith("}"))
+            self._port = next((int(line["metrics_port"]) for line in lines if line["message"] == "listening"), 0)
+        return self._port
 
     @property
     def log(self) -> str:
@@ -50,7 +59,7 @@ class OperatorProcess:
         """Tell whether it is ready; fails if it has ended."""
         assert self.process.returncode is None, f"the operator ended with {self.process.returncode}:\n{self.log[-4000:]}"
         try:
-            return (await self.get("/readyz"))[0] == 200
+            return self.port > 0 and (await self.get("/readyz"))[0] == 200
         except aiohttp.ClientError:
             return False
 
@@ -63,14 +72,6 @@ class OperatorProcess:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), WAIT_SECONDS)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager
@@ -88,15 +89,16 @@ async def running_operator(
 
     `launcher` is what runs the command line in place of plain Python, such as a profiler.
     """
-    config, log, port = folder / f"{identity}.yaml", folder / f"{identity}.log", free_port()
+    config, log = folder / f"{identity}.yaml", folder / f"{identity}.log"
     config.write_text(yaml.safe_dump({"image": "mistral-voice-operator:test", **settings}))
-    arguments = ["--config", config, "--kubeconfig", kubeconfig, "--identity", identity, "--port", str(port), "--host", "127.0.0.1"]
+    arguments = ["--config", config, "--kubeconfig", kubeconfig, "--identity", identity, "--port", "0", "--host", "127.0.0.1"]
     run = launcher or (sys.executable, "-m", "mistral_voice.cli.main")
     command = [*run, "operator", *map(str, arguments), "--namespace", lease_namespace]
+    before = log.stat().st_size if log.exists() else 0
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=os.environ)
     async with aiohttp.ClientSession() as http:
-        operator = OperatorProcess(process, port, log, http)
+        operator = OperatorProcess(process, log, http, before)
         try:
             if wait_ready:
                 await eventually(operator.ready, "the operator to be ready")

@@ -154,7 +154,8 @@ class Operator:
     async def _tell_of_itself(self, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
         self.metrics.max_workers.set(self.settings.file.workers)
         app = health_app(registry, self.not_ready_because, further_series=self.further_series)
-        await stack.enter_async_context(serving(app, self.settings.host, self.settings.port))
+        port = await stack.enter_async_context(serving(app, self.settings.host, self.settings.port))
+        _log.info("listening", extra={"metrics_port": port})
         await stack.enter_async_context(observing_loop_lag(loop_lag_histogram("mistral_voice_operator", registry)))
 
     def not_ready_because(self) -> str | None:

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from mistral_voice.contract.lease import SESSION_LINE_PATH, FromBroker, Open, Opened, Refusal, decode
+from tests.support.waiting import WAIT_SECONDS
 from tests.unit.broker.given import CHAT, HEARING, SPEECH
 
 MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
@@ -29,7 +30,7 @@ class Hand:
         async with self.http.ws_connect(self.url + SESSION_LINE_PATH, headers=headers, server_hostname="localhost") as socket:
             fields = {"model": CHAT, "voice": "voice_478", "transcription_model": HEARING, "speech_model": SPEECH} | wanted
             await socket.send_str(msgspec.json.encode(Open(session, epoch, **fields)).decode())
-            yield OpenLine(socket, decode(await socket.receive_str(timeout=20), FromBroker))  # type: ignore[arg-type]
+            yield OpenLine(socket, decode(await socket.receive_str(timeout=WAIT_SECONDS), FromBroker))  # type: ignore[arg-type]
 
     async def chat(self, ticket: str, *, url: str = "", path: str = "/v1/chat/completions", **rest: Any) -> tuple[int, str, dict[str, str]]:
         """Make a chat call; returns status, body and headers. `headers` and `body` may be given."""
@@ -62,7 +63,7 @@ class OpenLine:
 
     async def next(self) -> FromBroker:
         """Return the next message."""
-        return decode(await self.socket.receive_str(timeout=20), FromBroker)  # type: ignore[arg-type]
+        return decode(await self.socket.receive_str(timeout=WAIT_SECONDS), FromBroker)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager

@@ -239,8 +239,8 @@ class Place:
         broker = BrokerProcess(process)
         reading = asyncio.create_task(broker.read())
         try:
-            await eventually(lambda: broker.port, "the broker's port", timeout_seconds=60)
-            await eventually(broker.is_ready, "the broker's readiness", timeout_seconds=60)
+            await eventually(lambda: broker.port, "the broker's port")
+            await eventually(broker.is_ready, "the broker's readiness")
             self.service.backends.append(broker.port)
             yield broker
         finally:

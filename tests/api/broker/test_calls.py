@@ -14,7 +14,7 @@ from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import KeyOutcome, Unit
 from tests.api.broker.line import Hand, OpenLine, hand
 from tests.api.broker.place import CANARY, Place
-from tests.support.waiting import eventually
+from tests.support.waiting import WAIT_SECONDS, eventually
 from tests.unit.broker.given import HEARING
 
 
@@ -177,7 +177,7 @@ async def test_what_no_gateway_says_closes_the_socket(reach: Hand, line: OpenLin
     url = f"{reach.url}/v1/audio/transcriptions/realtime?model={HEARING}"
     async with reach.http.ws_connect(url, headers=headers, server_hostname="localhost") as socket:
         await socket.send_str(json.dumps({"type": "session.update", "session": {"model": "other"}}))
-        while (message := await socket.receive(timeout=10)).type is WSMsgType.TEXT:
+        while (message := await socket.receive(timeout=WAIT_SECONDS)).type is WSMsgType.TEXT:
             continue
         assert message.data == 1008
         assert "model" in str(message.extra)

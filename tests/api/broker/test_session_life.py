@@ -14,7 +14,7 @@ from mistral_voice.runtime.clock import Clock
 from tests.api.broker.line import hand
 from tests.api.broker.place import CANARY, Place, Tenant
 from tests.support.gateway import RealtimeClient
-from tests.support.waiting import eventually
+from tests.support.waiting import WAIT_SECONDS, eventually
 
 QUESTION = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is the capital of France?"}]}
 
@@ -42,9 +42,9 @@ async def refusal(place: Place, tenant: Tenant | None = None, **changes: object)
         aiohttp.ClientSession() as http,
         http.ws_connect(gateway.websocket_url, headers={"Authorization": f"Bearer {gateway.token}"}) as socket,
     ):
-        event = await socket.receive_json(timeout=30)
+        event = await socket.receive_json(timeout=WAIT_SECONDS)
         assert event["type"] == "error"
-        await socket.receive(timeout=10)
+        await socket.receive(timeout=WAIT_SECONDS)
         return event["error"], socket.close_code
 
 
@@ -172,7 +172,7 @@ async def test_a_pool_secret_that_is_missing_refuses_and_is_told(place: Place, b
     assert "missing" not in error["message"]
     outcome = await eventually(lambda: [report.outcome.value for report in place.control_plane.reports], "the report")
     assert outcome == ["SecretUnusable"]
-    assert place.control_plane.releases
+    await eventually(lambda: place.control_plane.releases, "the release")
 
 
 async def test_what_a_session_uses_is_told_at_each_renewal_and_only_grows(place: Place, broker: Broker) -> None:
@@ -217,7 +217,7 @@ async def test_a_session_whose_key_dies_goes_on_with_another(place: Place, broke
         assert CANARY not in str(failed)
         await eventually(lambda: [session.opened.epoch for session in broker.sessions] == [2], "the session's move")
         assert await ask(client)
-    assert any(report.outcome.value == "Refused" for report in place.control_plane.reports)
+    await eventually(lambda: any(report.outcome.value == "Refused" for report in place.control_plane.reports), "the key's report")
     assert {record["endpoint"] for record in await place.mistral.requests(key_id="spare")} >= {"chat", "speech_realtime"}
 
 

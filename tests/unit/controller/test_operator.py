@@ -16,5 +16,5 @@ async def test_it_stops_when_told_to_although_it_never_saw_an_integration(tmp_pa
     async with serving(unserved) as server:
         await access_to(server, tmp_path)
         async with running_operator(tmp_path / "config", tmp_path, wait_ready=False, leaderElection={"enabled": False}) as operator:
-            await eventually(lambda: "can't be listed" in operator.log, "it to look for integrations", timeout_seconds=30)
+            await eventually(lambda: "can't be listed" in operator.log, "it to look for integrations")
             assert await operator.stop() == 0, operator.log

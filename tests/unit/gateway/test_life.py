@@ -33,7 +33,7 @@ from tests.unit.gateway.conftest import MS_PER_CHARACTER, SCRIPT
 
 QUESTION = "What is the capital of France?"
 LONG_REPLY = {
-    "chat": {"replies": [{"text": "It goes on and on for quite a while. " * 8, "token_ms": 20}]},
+    "chat": {"replies": [{"text": "It goes on and on for quite a while. " * 14, "token_ms": 20}]},
     "speech": {"ms_per_character": MS_PER_CHARACTER},
 }
 
@@ -156,12 +156,11 @@ async def test_a_replaced_certificate_is_served_to_new_connections(mistral: Simu
 
 
 @pytest.mark.in_real_time
-async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHandle, tmp_path: Path) -> None:
-    """SIGTERM: unready at once, accepting for a while, then 503; the turn is finished, close code 1001, exit status 0."""
-    await mistral.put_script(LONG_REPLY)
-    async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.6"], drain_seconds=2) as gateway:
+async def test_a_stopped_gateway_is_unready_at_once_and_takes_clients_for_a_while(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """Until every proxy knows that it is unready, some send it clients still."""
+    async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "600"], drain_seconds=3600) as gateway:
         assert gateway.process is not None
-        async with gateway.connect() as idle, gateway.connect() as busy:
+        async with gateway.connect(), gateway.connect():
             assert (await gateway.metric("sessions"), await gateway.metric("sessions_draining")) == (2, 0)
             gateway.process.send_signal(signal.SIGTERM)
 
@@ -175,6 +174,18 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
                 await late.until("response.done")
             assert (await gateway.get("/healthz", metrics=True))[0] == 200
 
+
+@pytest.mark.in_real_time
+async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHandle, tmp_path: Path) -> None:
+    """SIGTERM: after a while 503; the turn is finished, close code 1001, exit status 0."""
+    await mistral.put_script(LONG_REPLY)
+    async with gateway_process(mistral, tmp_path, ["--drain-accept-seconds", "0.1"], drain_seconds=2) as gateway:
+        assert gateway.process is not None
+        async with gateway.connect() as idle, gateway.connect() as busy:
+            await busy.send("response.create")
+            await busy.until("response.output_audio.delta")
+            gateway.process.send_signal(signal.SIGTERM)
+
             async def it_refuses() -> bool:
                 try:
                     async with gateway.connect():
@@ -182,9 +193,8 @@ async def test_a_stopped_gateway_lets_its_sessions_finish(mistral: SimulatorHand
                 except aiohttp.WSServerHandshakeError as refused:
                     return refused.status == 503
 
+            # The reply is spoken for far longer than the sessions are let be.
             await eventually(it_refuses, "new sessions to be refused")
-            await busy.send("response.create")
-            await busy.until("response.output_audio.delta")
             assert await idle.until_closed() == 1001
             assert not idle.all("error")
             assert await busy.until_closed() == 1001
