@@ -12,7 +12,6 @@ from tests.cluster import ApiServer
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.waiting import eventually
 
-
 PATIENT = {"leaseDurationSeconds": 300, "renewDeadlineSeconds": 200}
 """A follower that waits for such a lease to lapse is not seen to lead by any test."""
 QUICK = {"leaseDurationSeconds": 6, "renewDeadlineSeconds": 5, "retryPeriodSeconds": 0.5}
