@@ -163,6 +163,10 @@ class Attentive:
         """Send a binary message."""
         await self._socket.send_bytes(data)
 
+    async def close(self) -> None:
+        """Close it."""
+        await self._socket.close()
+
     async def receive(self) -> Any:
         """Return what came next."""
         return await self._arrived.get()
