@@ -7,8 +7,12 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from mistral_voice.contract.lease import LeaseGrant
+from mistral_voice.controlplane.ledger.ledger import LedgerUnavailable
 from tests.support.ledger import a_report, a_request, ledger_at
 
 NAMESPACES = 20
@@ -16,9 +20,24 @@ AT_ONCE = 64
 CONCURRENT = 5
 
 
-async def work(url: str, number: int, count: int, *, limited: bool) -> dict[str, object]:
-    """Ask for leases of `count` sessions, `AT_ONCE` at a time; with limits, renew and release them too."""
-    limit = CONCURRENT if limited else 1_000_000
+Answer = TypeVar("Answer")
+
+
+async def until_answered(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask as brokers do: again, until the ledger's database answers."""
+    while True:
+        try:
+            return await ask()
+        except LedgerUnavailable:
+            await asyncio.sleep(0.05)
+
+
+async def work(url: str, number: int, count: int, how: str) -> dict[str, object]:
+    """Ask for leases of `count` sessions, `AT_ONCE` at a time.
+
+    `unlimited` only asks; `limited`, where few sessions are allowed, and `enduring`, where many are, renew and release them too.
+    """
+    limit = CONCURRENT if how == "limited" else 1_000_000
     async with ledger_at(url, limits={"concurrentSessions": limit, "sessionSecondsPerPeriod": 10**9, "spendPerPeriod": "1000000"}) as world:
         begin, slots, took, granted = world.now, asyncio.Semaphore(AT_ONCE), [], []
         sys.stdout.write("ready\n")
@@ -30,15 +49,17 @@ async def work(url: str, number: int, count: int, *, limited: bool) -> dict[str,
             name = f"r{number}-{index}"
             async with slots:
                 asked = time.perf_counter()
-                answer = await world.ledger.admit(a_request(name, namespace=f"team-{index % NAMESPACES}"))
+                wanted = a_request(name, namespace=f"team-{index % NAMESPACES}")
+                answer = await until_answered(lambda: world.ledger.admit(wanted))
                 took.append((time.perf_counter() - asked) * 1000)
                 if not isinstance(answer, LeaseGrant):
                     return
                 granted.append(name)
-                if limited:
-                    await asyncio.gather(*(world.ledger.renew(a_report(name, seq=seq, seconds=seq, tokens=seq)) for seq in (2, 1, 2)))
+                if how != "unlimited":
+                    reports = [a_report(name, seq=seq, seconds=seq, tokens=seq) for seq in (2, 1, 2)]
+                    await asyncio.gather(*(until_answered(partial(world.ledger.renew, report)) for report in reports))
                     if index % 2:
-                        await world.ledger.release(a_report(name, seq=3, seconds=3, tokens=3))
+                        await until_answered(lambda: world.ledger.release(a_report(name, seq=3, seconds=3, tokens=3)))
 
         await asyncio.gather(*(session(index) for index in range(count)))
         seconds = time.perf_counter() - started
@@ -47,5 +68,5 @@ async def work(url: str, number: int, count: int, *, limited: bool) -> dict[str,
 
 
 if __name__ == "__main__":
-    result = asyncio.run(work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), limited=sys.argv[4] == "limited"))
+    result = asyncio.run(work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
     sys.stdout.write(json.dumps(result) + "\n")

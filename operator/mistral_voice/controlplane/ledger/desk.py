@@ -88,6 +88,7 @@ class Desk:
 
     def take_in(self, decision: Decision, tenant: Tenant) -> None:
         """Note what a decision changes."""
+        begins = decision.session is not None and decision.session.session not in self._sessions
         if decision.session is not None:
             self._sessions[decision.session.session] = self.written.sessions[decision.session.session] = decision.session
         if decision.counted is not None:
@@ -99,7 +100,7 @@ class Desk:
             self._replace(hold.session, hold.epoch, hold.tenant, None)
         for entry in decision.entries:
             self._charge(entry)
-        self._note(decision, tenant)
+        self._note(decision, tenant, begins=begins)
 
     def _window(self, plan: KnownPlan | None, tenant: Tenant) -> Window | None:
         if plan is not None:
@@ -149,9 +150,9 @@ class Desk:
                 more = self.written.totals.get((scope, entry.window), Balance(scope, entry.window))
                 self.written.totals[scope, entry.window] = _added(more, entry)
 
-    def _note(self, decision: Decision, tenant: Tenant) -> None:
+    def _note(self, decision: Decision, tenant: Tenant, *, begins: bool) -> None:
         """Keep for the audit: what began, what was refused, and what would have been."""
-        if isinstance(decision.answer, LeaseGrant) and decision.session is not None and decision.session.started_at == self._now:
+        if begins and isinstance(decision.answer, LeaseGrant):
             self.written.audit.append(_audit(self._now, "SessionAdmitted", tenant, decision.answer.session, None))
         if isinstance(decision.answer, Refusal):
             self.written.audit.append(_audit(self._now, "Refused", tenant, "", decision.answer))

@@ -134,6 +134,10 @@ class Ledger:
                 _fail(waiting, error)
         except DBAPIError as error:
             await self._serve_singly(batch, error)
+        except SQLAlchemyError as error:
+            # No connection was to be had in time, or one was lost at an awkward moment.
+            for waiting in batch:
+                _fail(waiting, LedgerUnavailable(_cause(error)))
         else:
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
