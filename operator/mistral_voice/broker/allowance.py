@@ -1,6 +1,6 @@
 """Bounds on what one tenant may ask of a broker, so that the others are served: lines in a time, and memory for bodies."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -46,19 +46,25 @@ class Rate:
 
 
 class Room:
-    """Bytes of bodies that may be held at the same time by all sessions together."""
+    """Bytes of bodies that may be held at the same time by all sessions together, and by those of one namespace."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, of_namespace: int) -> None:
         self._left = size
+        self._of_namespace = of_namespace
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, size: int) -> Iterator[bool]:
-        """Hold so many bytes while the context lasts; yields whether there was room."""
-        fits = size <= self._left
+    def taken(self, namespace: str, size: int) -> Iterator[bool]:
+        """Hold so many bytes for a namespace while the context lasts; yields whether there was room."""
+        fits = size <= self._left and self._held[namespace] + size <= self._of_namespace
         if fits:
             self._left -= size
+            self._held[namespace] += size
         try:
             yield fits
         finally:
             if fits:
                 self._left += size
+                self._held[namespace] -= size
+            if not self._held[namespace]:
+                del self._held[namespace]

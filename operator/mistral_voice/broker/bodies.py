@@ -8,14 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from mistral_voice.broker.chat_body import read_chat
 from mistral_voice.broker.entitlement import Entitlement
-from mistral_voice.broker.metering import AudioFormat, AudioMeter, ChatMeter, Meter, estimated_tokens
+from mistral_voice.broker.metering import AudioFormat, AudioMeter, ChatMeter, Meter, SpeechMeter
 from mistral_voice.broker.refused_call import malformed, not_in_plan
 from mistral_voice.contract.lease import Unit
 
-_CHAT_FIELDS: Final = frozenset(
-    ("model", "messages", "stream", "prompt_cache_key", "reasoning_effort", "max_tokens", "tools", "tool_choice", "parallel_tool_calls")
-)
 _SPEECH_FIELDS: Final = frozenset(("model", "input", "voice_id", "response_format", "stream"))
 _TRANSCRIPTION_SETTINGS: Final = frozenset(
     ("audio_format", "target_streaming_delay_ms", "diarize", "context_bias", "language", "turn_detection")
@@ -28,24 +26,25 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 def chat_request(body: bytes, entitled: Entitlement, meter: Meter) -> tuple[bytes, str, ChatMeter]:
     """Return the body as it goes on, its model, and the meter of its answer. Raises RefusedCallError."""
-    request = _fields(body, _CHAT_FIELDS)
-    model = _text(request, "model")
-    if model not in entitled.chat:
-        raise not_in_plan("chat model", model)
-    if request.get("stream") is not True:
+    try:
+        request = read_chat(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(f"The body is no request for a completion: {error}"[:200]) from None
+    if request.model not in entitled.chat:
+        raise not_in_plan("chat model", request.model)
+    if not request.stream:
         raise malformed("Completions are streamed here.")
-    estimate = estimated_tokens(request.get("messages")) + estimated_tokens(request.get("tools"))
-    return _encode(request), model, ChatMeter(meter, model, estimate)
+    return _encode(request), request.model, ChatMeter(meter, request.model, request.estimated_tokens())
 
 
-def speech_request(body: bytes, entitled: Entitlement) -> tuple[bytes, str, int]:
-    """Return the body as it goes on, its model, and how many characters it has spoken. Raises RefusedCallError."""
+def speech_request(body: bytes, entitled: Entitlement, meter: Meter) -> tuple[bytes, str, SpeechMeter]:
+    """Return the body as it goes on, its model, and the meter of what it has spoken. Raises RefusedCallError."""
     request = _fields(body, _SPEECH_FIELDS)
     model = _text(request, "model")
     if model not in entitled.speech:
         raise not_in_plan("speech model", model)
     _check_voice(_text(request, "voice_id"), entitled)
-    return _encode(request), model, len(_text(request, "input"))
+    return _encode(request), model, SpeechMeter(meter, model, len(_text(request, "input")))
 
 
 class TranscriptionMessages:
@@ -96,6 +95,7 @@ class SpeechMessages:
         self._meter = meter
         self._model = model
         self._entitled = entitled
+        self._may_speak = entitled.voices is None
 
     def passed(self, frame: bytes) -> bytes:
         """Count a message and return it as it goes on. Raises RefusedCallError."""
@@ -113,10 +113,13 @@ class SpeechMessages:
                 settings = _known(message.get("session"), _SPEECH_SETTINGS)
                 if "voice" in settings:
                     _check_voice(_text(settings, "voice"), self._entitled)
+                    self._may_speak = True
                 return _encode({"type": "session.update", "session": settings})
         raise malformed("A speech socket has no such message.")
 
     def _counted(self, text: str) -> str:
+        if not self._may_speak:
+            raise malformed("A voice of the plan must be named before it speaks.")
         self._meter.add(self._model, Unit.CHARACTERS, len(text))
         return text
 

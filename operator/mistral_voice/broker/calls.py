@@ -18,18 +18,21 @@ from mistral_voice.broker.allowance import Room
 from mistral_voice.broker.answers import ChatStream, outcome_of, status_of_event, without
 from mistral_voice.broker.bodies import SpeechMessages, TranscriptionMessages, chat_request, speech_request
 from mistral_voice.broker.keys import KeyReports
-from mistral_voice.broker.metering import ChatMeter
+from mistral_voice.broker.metering import ChatMeter, SpeechMeter
 from mistral_voice.broker.metrics import BrokerMetrics
-from mistral_voice.broker.refused_call import RefusedCallError, malformed, not_authorized, not_in_plan
+from mistral_voice.broker.refused_call import LostCallError, RefusedCallError, malformed, not_authorized, not_in_plan
 from mistral_voice.broker.session import BrokerSession, Sessions
 from mistral_voice.broker.tickets import TicketError, Tickets
-from mistral_voice.contract.lease import KeyOutcome, Unit
+from mistral_voice.contract.lease import KeyOutcome
 from mistral_voice.mistral.stream import chat, speech, speech_http, transcription
 from mistral_voice.runtime.clock import Clock
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 BODIES_BYTES: Final = 256 * 1024 * 1024
 """Bodies of all sessions together."""
+BODIES_OF_NAMESPACE_BYTES: Final = 64 * 1024 * 1024
+BODY_SECONDS: Final = 10.0
+"""A gateway sends a body within so long: nobody takes room by not going on."""
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 MAX_ANSWER_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 5.0
@@ -57,7 +60,7 @@ class Calls:
     metrics: BrokerMetrics
     clock: Clock
     any_address: bool = False
-    bodies: Room = field(default_factory=lambda: Room(BODIES_BYTES))
+    bodies: Room = field(default_factory=lambda: Room(BODIES_BYTES, BODIES_OF_NAMESPACE_BYTES))
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Serve the known paths."""
@@ -100,33 +103,33 @@ class Calls:
         return session
 
     async def _complete(self, request: web.Request, session: BrokerSession) -> web.StreamResponse:
-        with self._room_for(request):
+        with self._room_for(request, session):
             body, model, meter = chat_request(await _body(request), session.entitlement, session.meter)
             return await self._stream(request, session, chat.PATH, body, model, meter)
 
     async def _speak_once(self, request: web.Request, session: BrokerSession) -> web.StreamResponse:
-        with self._room_for(request):
-            body, model, characters = speech_request(await _body(request), session.entitlement)
-            session.meter.add(model, Unit.CHARACTERS, characters)
-            return await self._stream(request, session, speech_http.PATH, body, model, None)
+        with self._room_for(request, session):
+            body, model, meter = speech_request(await _body(request), session.entitlement, session.meter)
+            return await self._stream(request, session, speech_http.PATH, body, model, meter)
 
     @contextmanager
-    def _room_for(self, request: web.Request) -> Iterator[None]:
+    def _room_for(self, request: web.Request, session: BrokerSession) -> Iterator[None]:
         size = MAX_BODY_BYTES if request.content_length is None else min(request.content_length, MAX_BODY_BYTES)
-        with self.bodies.taken(size) as fits:
+        with self.bodies.taken(session.entitlement.namespace, size) as fits:
             if not fits:
                 raise RefusedCallError(503, "calls", "This broker holds too many requests at the moment.", "1")
             yield
 
     async def _stream(
-        self, request: web.Request, session: BrokerSession, path: str, body: bytes, model: str, meter: ChatMeter | None
+        self, request: web.Request, session: BrokerSession, path: str, body: bytes, model: str, meter: ChatMeter | SpeechMeter
     ) -> web.StreamResponse:
         _check_query(request, ())
+        is_used = True
         try:
             async with self._posted(session, path, body, model) as upstream:
                 answer = web.StreamResponse(headers={"Content-Type": _content_type(upstream), "Cache-Control": "no-store"})
                 await answer.prepare(request)
-                scan = ChatStream(meter) if meter is not None else None
+                scan = ChatStream(meter) if isinstance(meter, ChatMeter) else None
                 async for chunk in upstream.content.iter_any():
                     if scan is not None:
                         scan.passed(chunk)
@@ -135,11 +138,13 @@ class Calls:
                     scan.end()
                 await answer.write_eof()
                 return answer
+        except LostCallError:
+            raise
         except RefusedCallError:
-            meter = None
+            is_used = False
             raise
         finally:
-            if meter is not None:
+            if is_used:
                 meter.close()
 
     @asynccontextmanager
@@ -153,8 +158,11 @@ class Calls:
         }
         try:
             upstream = await self.http.post(key.base_url + path, data=body, headers=headers, timeout=timeout, allow_redirects=False)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise self._unreachable(session, model) from None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self.metrics.called(session.entitlement.plan, model, "unreachable")
+            raise LostCallError(502, "upstream", "Mistral gave no answer.") from None
         async with upstream:
             if upstream.status != 200:
                 raise self._refusal(session, model, upstream.status, upstream.headers.get("Retry-After"))
@@ -302,7 +310,10 @@ async def _body(request: web.Request) -> bytes:
     if request.content_type != "application/json":
         raise RefusedCallError(415, "malformed", "The body must be JSON.")
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise RefusedCallError(408, "malformed", f"The body must be there within {BODY_SECONDS:g} s.") from None
     except web.HTTPRequestEntityTooLarge:
         raise RefusedCallError(413, "malformed", f"The body may have {MAX_BODY_BYTES} bytes.") from None
 

@@ -26,6 +26,7 @@ from mistral_voice.contract.lease import (
     decode,
 )
 from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime import redirects
 from mistral_voice.runtime.certificate import TrustedAuthorities
 
 ATTEMPT_SECONDS: Final = 2.0
@@ -94,7 +95,12 @@ class ControlPlane:
         headers = {"Authorization": f"Bearer {self._token().reveal()}", "Content-Type": "application/json"}
         url, tls = self._base_url + path, self._authorities.context
         async with self._http.post(url, data=body, headers=headers, allow_redirects=False, ssl=tls) as answer:
-            return answer.status, await answer.content.read(MAX_ANSWER_BYTES)
+            answered = bytearray()
+            async for piece in answer.content.iter_any():
+                answered += piece
+                if len(answered) > MAX_ANSWER_BYTES:
+                    raise aiohttp.ClientPayloadError("the answer is too long")
+            return answer.status, bytes(answered)
 
 
 class TokenFile:
@@ -109,12 +115,13 @@ class TokenFile:
 
 
 def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
-    """Return an HTTP client without cookies, proxies or connection limits; `ca_bundle_file` replaces the system's authorities."""
+    """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's roots."""
     context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60.0),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        trace_configs=[redirects.none_followed()],
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
     )

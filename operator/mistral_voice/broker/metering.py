@@ -90,7 +90,7 @@ class ChatMeter:
         self._input_estimate = input_estimate
         self._output_bytes = 0
         self._pieces = 0
-        self._told = False
+        self._told: tuple[int, int] | None = None
 
     def passed(self, size: int) -> None:
         """A piece of the answer with so many bytes of text passed."""
@@ -98,15 +98,15 @@ class ChatMeter:
         self._output_bytes += size
 
     def told(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Mistral says what the completion took."""
-        if not self._told:
-            self._told = True
-            self._count(prompt_tokens, completion_tokens, estimated=False)
+        """Mistral says what the completion took. If it says so more than once, the greatest figures count."""
+        prompt, completion = self._told or (0, 0)
+        self._told = max(prompt, prompt_tokens), max(completion, completion_tokens)
+        self._count(self._told[0] - prompt, self._told[1] - completion, estimated=False)
 
     def close(self) -> None:
         """The completion is over, however it ended."""
-        if not self._told:
-            self._told = True
+        if self._told is None:
+            self._told = 0, 0
             self._count(self._input_estimate, max(self._pieces, math.ceil(self._output_bytes / BYTES_PER_TOKEN)), estimated=True)
 
     def _count(self, prompt: int, completion: int, *, estimated: bool) -> None:
@@ -114,10 +114,29 @@ class ChatMeter:
         self._meter.add(self._model, Unit.OUTPUT_TOKENS, completion, estimated=estimated)
 
 
+class SpeechMeter:
+    """Counts the characters of one request for speech, once Mistral may have taken it."""
+
+    def __init__(self, meter: Meter, model: str, characters: int) -> None:
+        self._meter = meter
+        self._model = model
+        self._characters = characters
+
+    def close(self) -> None:
+        """The speech is over, however it ended."""
+        self._meter.add(self._model, Unit.CHARACTERS, self._characters)
+        self._characters = 0
+
+
+def tokens_of_text(text: str) -> int:
+    """Return how many tokens a text can have at most."""
+    return math.ceil(len(text.encode()) / BYTES_PER_TOKEN)
+
+
 def estimated_tokens(value: Any) -> int:
-    """Return how many tokens a part of a request's body can have at most, by its texts; pictures count by themselves."""
+    """Return how many tokens a part of a request's body can have at most, by its texts."""
     if isinstance(value, str):
-        return TOKENS_OF_PICTURE if value.startswith("data:") else math.ceil(len(value.encode()) / BYTES_PER_TOKEN)
+        return tokens_of_text(value)
     if isinstance(value, dict):
         return sum(1 + estimated_tokens(key) + estimated_tokens(item) for key, item in value.items())
     if isinstance(value, list):

@@ -20,6 +20,10 @@ class RefusedCallError(Exception):
         return web.json_response(body, status=self.status, headers=headers)
 
 
+class LostCallError(RefusedCallError):
+    """A call that broke off after it was sent: Mistral may have done, and counted, what was asked."""
+
+
 def not_authorized(message: str) -> RefusedCallError:
     """Return the refusal of a ticket."""
     return RefusedCallError(401, "ticket", message)

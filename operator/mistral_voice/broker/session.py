@@ -13,8 +13,9 @@ from mistral_voice.broker.tickets import TICKET_SECONDS, Claims
 from mistral_voice.contract.lease import LeaseGrant, LeaseReport, Open
 from mistral_voice.kube.identity import Caller
 
-MOST_CALLS: Final = 64
-"""Calls of a session at the same time: many times what a gateway makes."""
+MOST_CALLS: Final = 32
+"""Calls of a session at the same time: several times what a gateway makes."""
+_CUT_SECONDS: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class BrokerSession:
         for call in calls:
             call.cancel()
         if calls:
-            await asyncio.wait(calls, timeout=2.0)
+            await asyncio.wait(calls, timeout=_CUT_SECONDS)
 
 
 class Sessions:

@@ -17,6 +17,7 @@ from yarl import URL
 from mistral_voice.cli.talk_dialogue import Dialogue, Question, Talk
 from mistral_voice.cli.talk_errors import TalkError, TalkUsageError
 from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime import redirects
 
 _TOKEN_VARIABLE = "MISTRAL_VOICE_TOKEN"  # noqa: S105 - a variable's name
 _CONNECT_SECONDS = 10.0
@@ -65,7 +66,7 @@ async def _talk(settings: Settings) -> Dialogue:
     url = URL(settings.url)
     if settings.model:
         url = url.update_query(model=settings.model)
-    async with aiohttp.ClientSession(trust_env=False) as http:
+    async with aiohttp.ClientSession(trust_env=False, trace_configs=[redirects.none_followed()]) as http:
         socket = await _connect(http, url, settings)
         try:
             return await Talk(socket, question).run(settings.timeout_seconds)

@@ -1,5 +1,6 @@
 """What gets through a broker, and what does not: tickets, paths, headers, models, and Mistral's answers."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -10,12 +11,13 @@ import pytest
 from aiohttp import WSMsgType, web
 from msgspec import structs
 
+from mistral_voice.broker.calls import BODIES_OF_NAMESPACE_BYTES, MAX_BODY_BYTES
 from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import KeyOutcome, Unit
-from tests.api.broker.line import Hand, OpenLine, hand
+from tests.api.broker.line import MESSAGES, Hand, OpenLine, hand
 from tests.api.broker.place import CANARY, Place
 from tests.support.waiting import WAIT_SECONDS, eventually
-from tests.unit.broker.given import HEARING
+from tests.unit.broker.given import CHAT, HEARING, SPEECH
 
 
 @pytest.fixture
@@ -148,7 +150,13 @@ async def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else(place: P
             session = next(iter(place.brokers[0].sessions))
             session.key = structs.replace(session.key, base_url=url)
             status, body, headers = await reach.chat(line.opened.ticket)
-    assert status == 502
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await reach.http.ws_connect(
+                    f"{reach.url}/v1/audio/transcriptions/realtime?model={HEARING}",
+                    headers={"Authorization": f"Bearer {line.opened.ticket}"},
+                    server_hostname="localhost",
+                )
+    assert (status, refused.value.status) == (502, 502)
     assert visits == []
     assert "Location" not in headers
     assert evil not in body
@@ -231,3 +239,73 @@ async def test_the_key_is_in_no_log_and_no_metric(
     for text in (metrics, caplog.text):
         assert CANARY not in text
         assert line.opened.ticket not in text
+
+
+async def test_a_call_that_mistral_may_have_taken_is_counted_and_one_that_it_refused_is_not(
+    place: Place, broker: Broker, reach: Hand, line: OpenLine
+) -> None:
+    session = next(iter(broker.sessions))
+    speech = {"model": SPEECH, "input": "Bonjour", "voice_id": "voice_478", "response_format": "pcm", "stream": True}
+
+    async def drop(request: web.Request) -> web.Response:
+        await request.read()
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.json_response({}, status=500)
+
+    async def say() -> int:
+        url, headers = f"{reach.url}/v1/audio/speech", {"Authorization": f"Bearer {line.opened.ticket}"}
+        async with reach.http.post(url, json=speech, headers=headers, server_hostname="localhost") as answer:
+            return answer.status
+
+    async with recording(refuse) as url:
+        session.key = structs.replace(session.key, base_url=url)
+        assert (await say(), (await reach.chat(line.opened.ticket))[0]) == (500, 500)
+    session.key = structs.replace(session.key, base_url=url)
+    assert (await say(), (await reach.chat(line.opened.ticket))[0]) == (502, 502), "nobody listens there any more"
+    assert session.meter.usage(0).amounts == ()
+    async with recording(drop) as url:
+        session.key = structs.replace(session.key, base_url=url)
+        assert (await say(), (await reach.chat(line.opened.ticket))[0]) == (502, 502)
+    assert {amount.unit for amount in session.meter.usage(0).amounts} == {Unit.CHARACTERS, Unit.INPUT_TOKENS}
+
+
+async def test_one_tenant_takes_no_more_than_its_part_of_the_room_for_bodies(
+    place: Place, broker: Broker, reach: Hand, line: OpenLine
+) -> None:
+    """With calls that don't tell their length, so that they are taken for the largest, and wait for Mistral: others' go through."""
+    session = next(iter(broker.sessions))
+    url = session.key.base_url
+    body = json.dumps({"model": CHAT, "messages": MESSAGES, "stream": True}).encode()
+    released = asyncio.Event()
+
+    async def wait(request: web.Request) -> web.Response:
+        await released.wait()
+        return web.Response(body=b"data: [DONE]\n\n", content_type="text/event-stream")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body
+
+    async def call() -> int:
+        headers = {"Authorization": f"Bearer {line.opened.ticket}", "Content-Type": "application/json"}
+        async with reach.http.post(
+            reach.url + "/v1/chat/completions", data=pieces(), headers=headers, server_hostname="localhost"
+        ) as answer:
+            await answer.read()
+            return answer.status
+
+    async with recording(wait) as waiting:
+        session.key = structs.replace(session.key, base_url=waiting)
+        calls = [asyncio.create_task(call()) for _ in range(BODIES_OF_NAMESPACE_BYTES // MAX_BODY_BYTES)]
+        await eventually(lambda: len(session._calls) == len(calls), "the calls to be under way")
+        status, said, _ = await reach.chat(line.opened.ticket)
+        assert (status, "too many requests" in said) == (503, True)
+        async with reach.line(await place.token(await place.tenant()), "sess_other") as other:
+            assert (await reach.chat(other.opened.ticket))[0] == 200
+        released.set()
+        assert await asyncio.gather(*calls) == [200] * len(calls)
+        session.key = structs.replace(session.key, base_url=url)
+        assert (await reach.chat(line.opened.ticket))[0] == 200

@@ -21,12 +21,20 @@ def test_names_without_end_take_no_memory_without_end() -> None:
 
 
 def test_bodies_share_a_bounded_room_and_give_it_back() -> None:
-    room = Room(100)
-    with room.taken(60) as first:
+    room = Room(100, 80)
+    with room.taken("a", 60) as first:
         assert first
-        with room.taken(60) as second:
+        with room.taken("b", 60) as second:
             assert not second
-        with room.taken(40) as third:
+        with room.taken("b", 40) as third:
             assert third
-    with room.taken(100) as fourth:
+    with room.taken("a", 50) as fourth, room.taken("b", 50) as fifth:
         assert fourth
+        assert fifth
+
+
+def test_a_namespace_takes_a_part_of_the_room_at_most() -> None:
+    room = Room(100, 40)
+    with room.taken("a", 40) as first, room.taken("a", 1) as second, room.taken("b", 40) as third:
+        assert (first, second, third) == (True, False, True)
+    assert room._held == {}

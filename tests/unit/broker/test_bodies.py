@@ -39,6 +39,14 @@ def test_a_gateways_own_request_passes_as_it_is() -> None:
         (chat(n=50), 400),
         (chat(api_base="https://evil.example"), 400),
         (chat(service_tier="priority"), 400),
+        (chat(tools=[{"type": "web_search"}]), 400),
+        (chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}, "connector_id": "x"}]), 400),
+        (chat(messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": "AAAA"}]}]), 400),
+        (chat(messages=[{"role": "user", "content": [{"type": "document_url", "document_url": "https://evil.example"}]}]), 400),
+        (chat(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": "https://169.254.169.254/"}]}]), 400),
+        (chat(messages=[{"role": "user", "content": "Hello", "prefix": True}]), 400),
+        (chat(messages="Hello"), 400),
+        (chat(max_tokens=-1), 400),
         (b"[]", 400),
         (b"", 400),
         (b"[" * 100_000, 400),
@@ -51,6 +59,33 @@ def test_what_no_gateway_sends_is_refused(body: bytes, status: int) -> None:
     assert refused.value.status == status
 
 
+def test_all_that_a_gateway_asks_with_pictures_and_functions_passes() -> None:
+    picture = {"type": "image_url", "image_url": "data:image/png;base64," + "A" * 1_000_000}
+    call = {"id": "abcdefghi", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}
+    fields: dict[str, Any] = {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "content": "{}", "tool_call_id": "abcdefghi"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "function", "function": {"name": "look"}},
+        "parallel_tool_calls": False,
+    }
+    meter = Meter(0)
+    body, _, counting = chat_request(chat(**fields), entitled(), meter)
+    assert json.loads(body) == json.loads(chat(**fields))
+    counting.close()
+    assert 4096 < used(meter)[Unit.INPUT_TOKENS] < 5000, "a picture counts as a picture, where Mistral doesn't tell"
+
+
+def test_a_text_that_looks_like_a_picture_counts_as_a_text() -> None:
+    meter = Meter(0)
+    chat_request(chat(messages=[{"role": "user", "content": "data:image/png;base64," + "A" * 300_000}]), entitled(), meter)[2].close()
+    assert used(meter)[Unit.INPUT_TOKENS] > 100_000
+
+
 def test_a_name_that_comes_twice_goes_on_once_as_it_was_checked() -> None:
     twice = chat()[:-1] + b', "model": "' + CHAT.encode() + b'"}'
     twice = twice.replace(CHAT.encode(), b"mistral-large-4", 1)
@@ -61,11 +96,15 @@ def test_a_name_that_comes_twice_goes_on_once_as_it_was_checked() -> None:
 
 def test_speech_over_http_is_held_to_models_and_voices() -> None:
     good = {"model": SPEECH, "input": "Bonjour", "voice_id": "voice_1", "response_format": "pcm", "stream": True}
-    _, model, characters = speech_request(json.dumps(good).encode(), entitled(frozenset(("voice_1",))))
-    assert (model, characters) == (SPEECH, 7)
+    meter = Meter(0)
+    _, model, counting = speech_request(json.dumps(good).encode(), entitled(frozenset(("voice_1",))), meter)
+    assert (model, used(meter)) == (SPEECH, {}), "what Mistral refuses costs nothing"
+    counting.close()
+    counting.close()
+    assert used(meter) == {Unit.CHARACTERS: 7}
     for change in ({"model": CHAT}, {"voice_id": "voice_2"}, {"ref_audio": "AAAA"}):
         with pytest.raises(RefusedCallError):
-            speech_request(json.dumps(good | change).encode(), entitled(frozenset(("voice_1",))))
+            speech_request(json.dumps(good | change).encode(), entitled(frozenset(("voice_1",))), meter)
 
 
 def update(**session: Any) -> bytes:
@@ -130,3 +169,11 @@ def test_spoken_characters_are_counted_wherever_they_stand() -> None:
     for frame in (update(voice="voice_2"), update(ref_audio="AAAA"), update(model="x"), b'{"type":"input_text.append"}'):
         with pytest.raises(RefusedCallError):
             messages.passed(frame)
+
+
+def test_nothing_is_spoken_before_a_voice_of_the_plan_is_named() -> None:
+    """Mistral has a voice of its own for who names none."""
+    messages = SpeechMessages(Meter(0), SPEECH, entitled(frozenset(("voice_1",))))
+    with pytest.raises(RefusedCallError):
+        messages.passed(b'{"type":"input_text.append","text":"Bonjour"}')
+    SpeechMessages(Meter(0), SPEECH, entitled()).passed(b'{"type":"input_text.append","text":"Bonjour"}')

@@ -65,14 +65,19 @@ def test_a_second_usage_counts_nothing_more() -> None:
     assert amounts(counted(chunks("a", usage=(1, 1)) + chunks("b", usage=(1, 1)), []))[Unit.INPUT_TOKENS] == 1
 
 
+def test_a_usage_that_grows_counts_as_far_as_it_has_grown() -> None:
+    body = chunks("a", usage=(9, 1)) + chunks("b", usage=(9, 7)) + chunks("c", usage=(9, 3))
+    assert amounts(counted(body, [])) == {Unit.INPUT_TOKENS: 9, Unit.OUTPUT_TOKENS: 7}
+
+
 @pytest.mark.parametrize("garbage", [b"data: {\n", b"data: [1]\n", b"\xff\xfe\n", b"data:" + b"[" * 5000 + b"\n", b"x" * 3_000_000])
 def test_what_is_no_answer_breaks_nothing(garbage: bytes) -> None:
     assert amounts(counted(garbage, [10]))[Unit.INPUT_TOKENS] == 100
 
 
-def test_a_picture_counts_as_a_picture_and_not_as_its_text() -> None:
-    assert estimated_tokens([{"image_url": "data:image/png;base64," + "A" * 1_000_000}]) < 5000
+def test_a_text_counts_by_its_bytes_whatever_it_begins_with() -> None:
     assert estimated_tokens("abcdefghi") == 3
+    assert estimated_tokens({"type": "image_url", "image_url": "data:image/png;base64," + "A" * 30_000}) > 10_000
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import aiohttp
 from mistral_voice.contract.secret import Secret
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_status
 from mistral_voice.mistral.stream.json_socket import JsonSocket
+from mistral_voice.runtime import redirects
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message that is taken from a realtime socket."""
@@ -117,13 +118,19 @@ def _authorization(route: Route) -> dict[str, str]:
 
 
 def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
-    """Return an HTTP client without cookies, proxies or connection limits; `ca_bundle_file` replaces the system's certificate authorities.
+    """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's authorities.
 
     Raises OSError or ssl.SSLError if the bundle can't be used. Call it inside a running loop.
     """
     context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
     connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60.0)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=True)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=True,
+        trace_configs=[redirects.none_followed()],
+    )
 
 
 @contextmanager
