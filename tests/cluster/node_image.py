@@ -138,6 +138,8 @@ class NodeImage:
             _copy(kind / file, root / file)
         _copy(FILES / "kubelet-defaults", root / "etc/default/kubelet")
         _copy(FILES / "containerd.service", root / "etc/systemd/system/containerd.service")
+        for unit in ("claimed-volumes.path", "claimed-volumes.service"):
+            _copy(FILES / unit, root / "etc/systemd/system" / unit)
         _copy(FILES / "10-bridge.conflist", root / "etc/cni/net.d/10-bridge.conflist")
         _copy(FILES / "default-cni.yaml", root / "kind/manifests/default-cni.yaml")
         _copy(FILES / "default-storage.yaml", root / "kind/manifests/default-storage.yaml")
@@ -151,7 +153,7 @@ class NodeImage:
         with (root / "etc/systemd/journald.conf").open("a") as journald:
             journald.write("ReadKMsg=no\n")
         _link(root / "sbin/init", "/usr/lib/systemd/systemd")
-        _chroot(root, "systemctl", "--quiet", "enable", "kubelet", "containerd", "undo-mount-hacks")
+        _chroot(root, "systemctl", "--quiet", "enable", "kubelet", "containerd", "undo-mount-hacks", "claimed-volumes.path")
         _chroot(root, "systemctl", "--quiet", "mask", "systemd-binfmt.service")
 
     def _install_kubernetes(self, root: Path, programs: Path) -> None:

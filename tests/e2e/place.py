@@ -119,7 +119,8 @@ class Place:
 
     def operator_pods(self) -> list[dict[str, Any]]:
         """Return the operator's pods that are not about to go."""
-        arguments = ["get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "json"]
+        labels = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
+        arguments = ["get", "pods", "-n", SYSTEM, "-l", labels, "-o", "json"]
         items: list[dict[str, Any]] = json.loads(self.cluster.kubectl(*arguments).stdout)["items"]
         return [item for item in items if not item["metadata"].get("deletionTimestamp")]
 
@@ -135,7 +136,7 @@ class Place:
 
 
 def install(cluster: NodeCluster, *values: Path) -> None:
-    """Install the chart or upgrade it, and wait until both pods of the operator are ready."""
+    """Install the chart or upgrade it, and wait until its pods are ready."""
     files = [argument for file in values for argument in ("--values", str(file))]
     try:
         cluster.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, *files, "--wait", "--timeout", "240s")
@@ -231,7 +232,21 @@ def _values(authority: trustme.CA) -> dict[str, Any]:
     resources = {"requests": {"cpu": "50m", "memory": "128Mi"}}
     # Integrations of tests that have ended may be there for a while, and no test shall wait for the turn of theirs.
     pace = {"rolloutPace": 100}
-    return {"image": {"repository": repository, "tag": tag}, "replicas": 2, "endpoints": endpoints, "resources": resources, **pace}
+    small = {"resources": {"requests": {"cpu": "30m", "memory": "96Mi"}}}
+    claim = {"storage": {"size": "1Gi"}}
+    managed = {
+        "controlPlane": {"enabled": True, "database": {"sqlite": claim}, "backup": claim, **small},
+        # Brokers speak with the voice that answers in words.
+        "broker": {"mistral": {"url": f"https://{_host(LIVE)}", "caBundle": bundle}, **small},
+    }
+    return {
+        "image": {"repository": repository, "tag": tag},
+        "replicas": 2,
+        "endpoints": endpoints,
+        "resources": resources,
+        **pace,
+        **managed,
+    }
 
 
 @contextlib.contextmanager

@@ -103,15 +103,6 @@ async def test_a_gateway_beyond_the_quota_says_so_and_heals(team: Team) -> None:
     await team.condition("support", "Ready", "True", timeout_seconds=READY_SECONDS)
 
 
-async def test_managed_mode_has_no_children_and_says_why(team: Team) -> None:
-    await team.apply("support", mode="managed", secretRef=None, planRef={"name": "standard"})
-    await team.condition("support", "Stalled", "True", reason="ManagedModeNotInstalled")
-    made = team.kubectl(
-        "get", "all,configmaps,secrets,serviceaccounts,netpol,pdb,hpa", "-l", "voice.contractspec.io/integration", "-o", "name"
-    )
-    assert made == ""
-
-
 @pytest.mark.changes_all_gateways
 @pytest.mark.xdist_group("images")
 async def test_an_image_that_is_nowhere_is_told_and_the_former_pod_serves_on(place: Place, team: Team) -> None:

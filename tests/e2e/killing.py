@@ -1,0 +1,48 @@
+"""Ends pods as a node that fails would: without a word."""
+
+from typing import Final
+
+from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.resources import POD
+from tests.e2e.place import SYSTEM, Place, image_name
+from tests.support.waiting import eventually
+
+KILL_SECONDS: Final = 180.0
+KILL: Final = """
+import glob, os, sys
+for file in glob.glob("/proc/[0-9]*/cgroup"):
+    try:
+        if sys.argv[1] in open(file).read():
+            os.kill(int(file.split("/")[2]), 9)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+"""
+
+
+async def kill(place: Place, pod: str) -> None:
+    """End a pod's processes with SIGKILL. A pod that is deleted by force is still asked first: only its node can kill it."""
+    victim = await place.client.get(POD, SYSTEM, pod)
+    container_id = victim["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    killer = killer_pod(victim["spec"]["nodeName"], container_id)
+    name = (await place.client.create(POD, "kube-system", killer))["metadata"]["name"]
+
+    async def done() -> bool:
+        phase = (await place.client.get(POD, "kube-system", name))["status"]["phase"]
+        assert phase != "Failed"
+        return bool(phase == "Succeeded")
+
+    await eventually(done, "the pod that kills", KILL_SECONDS, 0.1)
+    await place.client.delete(POD, "kube-system", name)
+
+
+def killer_pod(node: str, container_id: str) -> KubeObject:
+    """Return a pod that sees its node's processes and kills those of a container."""
+    container = {
+        "name": "killer",
+        "image": image_name(),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", KILL, container_id],
+        "securityContext": {"privileged": True, "runAsUser": 0},
+    }
+    spec = {"nodeName": node, "hostPID": True, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "killer-"}, "spec": spec}

@@ -1,0 +1,170 @@
+"""Managed mode on real pods: a team names a plan, the platform's brokers hold the keys, and the control plane remembers."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from mistral_voice.contract.names import CLIENT_PORT
+from tests.e2e.killing import kill
+from tests.e2e.place import Place
+from tests.e2e.platform import Platform, platform_of
+from tests.e2e.talking import ANSWER, QUESTION, talk, understood
+from tests.e2e.team import Team, ask
+from tests.support.gateway import RealtimeClient
+from tests.support.port_forward import port_forward
+from tests.support.speech import speech, write_wav
+from tests.support.waiting import WAIT_SECONDS, eventually
+from tests.support.words import word_error_rate
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("managed")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def platform(place: Place) -> AsyncIterator[Platform]:
+    async with platform_of(place) as platform:
+        yield platform
+
+
+async def test_a_managed_integration_talks_and_its_namespace_holds_no_key(platform: Platform, team: Team, tmp_path: Path) -> None:
+    key = await platform.ready(team)
+    question, reply = write_wav(tmp_path / "question.wav", speech(QUESTION)), tmp_path / "reply.wav"
+    told = await talk(team, question, reply)
+    assert word_error_rate(ANSWER, told["reply"]) == 0, told
+    assert word_error_rate(ANSWER, await understood(reply)) <= 0.2
+    everything = all_objects(team)
+    assert "support-voice" in everything
+    assert key not in everything
+
+
+async def test_a_session_that_uses_up_its_quota_is_told_and_the_next_is_refused(platform: Platform, team: Team) -> None:
+    await platform.ready(team, limits={"sessionSecondsPerPeriod": 12}, quantumSeconds=5)
+    async with team.session() as client:
+        first = client.session["expires_at"]
+        updated = await client.until("session.updated")
+        assert updated["session"]["expires_at"] < first
+        assert await client.until_closed() == 1000
+        (error,) = client.all("error")
+        assert error["error"]["code"] == "session_expired"
+        assert "session" in error["error"]["message"]
+    refused = await refusal(team)
+    assert refused["code"] == "managed_seconds_exhausted"
+    assert "seconds" in refused["message"]
+
+
+async def test_a_session_keeps_its_key_while_the_platform_rotates_it(platform: Platform, team: Team) -> None:
+    await platform.ready(team)
+    async with team.session() as client:
+        assert await ask(client, QUESTION) == ANSWER
+        await platform.put_key("second")
+        await platform.put_pool("first", "second", retired="first")
+        await platform.key_is("second", "Active")
+        await platform.key_is("first", "Draining")
+        assert await ask(client, QUESTION) == ANSWER
+        assert await platform.answered_with("first") == 2
+        async with team.session() as other:
+            assert await ask(other, QUESTION) == ANSWER
+        assert await platform.answered_with("second") == 1
+    await platform.key_is("first", "Retired")
+
+
+async def test_a_dead_key_is_set_aside_and_the_next_turn_works(platform: Platform, team: Team) -> None:
+    await platform.ready(team)
+    async with team.session() as client:
+        assert await ask(client, QUESTION) == ANSWER
+        await platform.put_key("second")
+        await platform.put_pool("first", "second")
+        await platform.key_is("second", "Active")
+        await platform.mistral.admin("PATCH", f"/keys/{platform.key_id('first')}", {"state": "revoked"})
+        await eventually_answers(client)
+        assert await platform.answered_with("second") >= 1
+        dead = await platform.key_is("first", "Quarantined")
+        assert dead["reason"] == "auth"
+
+
+async def test_a_session_survives_its_broker(platform: Platform, team: Team) -> None:
+    await platform.ready(team)
+    async with team.session() as client:
+        assert await ask(client, QUESTION) == ANSWER
+        await kill(platform.place, await platform.broker_with_sessions(team))
+        await eventually_answers(client)
+    await platform.some_pods("broker", 2)
+    usage = await used(platform, team)
+    assert usage["sessions"] == 1
+
+
+async def test_sessions_go_on_while_the_control_plane_is_killed_and_starts_again(platform: Platform, team: Team) -> None:
+    await platform.ready(team, quantumSeconds=5)
+    async with team.session() as client:
+        assert await ask(client, QUESTION) == ANSWER
+        (pod,) = await platform.pods("control-plane")
+        await kill(platform.place, pod["metadata"]["name"])
+        assert await ask(client, QUESTION) == ANSWER
+        await platform.some_pods("control-plane", 1)
+        assert await ask(client, QUESTION) == ANSWER
+        before = await used(platform, team)
+        assert before["sessions"] == 1
+
+    async def released() -> bool:
+        leases = await platform.ask_api(f"/plans/{platform.name}/sessions")
+        return not leases["items"]
+
+    await eventually(released, "the lease's release", every_seconds=0.5)
+    after = await used(platform, team)
+    assert after["sessions"] == 1
+    # Each of three answers was spoken once: the characters are those of Mistral's own count.
+    asked = await platform.mistral.requests(endpoint="chat", key_id=platform.key_id("first"))
+    assert len(asked) == 3
+
+
+async def eventually_answers(client: RealtimeClient) -> None:
+    """Ask until a reply is whole: the turn in which something was lost may fail."""
+
+    async def answered() -> bool:
+        content = [{"type": "input_text", "text": QUESTION}]
+        await client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        await client.send("response.create")
+        done = await client.until("response.done")
+        return bool(done["response"]["status"] == "completed")
+
+    await eventually(answered, "a whole reply", every_seconds=0.5)
+
+
+async def refusal(team: Team) -> dict[str, Any]:
+    """Return the error that a client gets whose session is refused."""
+    headers = {"Authorization": f"Bearer {await team.token()}"}
+    pod = (await team.serving_pod())["metadata"]["name"]
+    with port_forward(team.place.cluster, team.namespace, f"pod/{pod}", CLIENT_PORT) as port:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"ws://127.0.0.1:{port}/v1/realtime", headers=headers) as socket,
+        ):
+            event: dict[str, Any] = await socket.receive_json(timeout=WAIT_SECONDS)
+            assert event["type"] == "error", event
+            error: dict[str, Any] = event["error"]
+            return error
+
+
+async def used(platform: Platform, team: Team) -> dict[str, Any]:
+    """Return the integration's use of its plan, as the control plane's API tells it."""
+    page = await platform.ask_api(f"/plans/{platform.name}/integrations")
+    (usage,) = [item for item in page["items"] if item["namespace"] == team.namespace]
+    found: dict[str, Any] = usage
+    return found
+
+
+def all_objects(team: Team) -> str:
+    """Return everything that the team's namespace holds, of each kind, Secrets decoded."""
+    kinds = team.place.cluster.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").stdout.split()
+    listed = json.loads(team.kubectl("get", ",".join(kinds), "-o", "json"))
+    texts = []
+    for item in listed["items"]:
+        texts.append(json.dumps(item))
+        if item["kind"] == "Secret":
+            texts += [base64.b64decode(value).decode(errors="replace") for value in item.get("data", {}).values()]
+    return "\n".join(texts)
