@@ -3,7 +3,8 @@
 It is what a client sends fifty times a second, and the way through parser, queue, future and task costs more than all that is done with it.
 Everything else goes the usual way, as it came.
 
-The function that takes a frame's mask off is aiohttp's own, and not among what it promises: without it, this module can't be imported.
+The function that takes a frame's mask off is aiohttp's own, and not among what it promises: without it, this module can't be imported
+(`tests/unit/gateway/test_private_names.py` says so in words).
 """
 
 import asyncio

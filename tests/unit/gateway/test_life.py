@@ -5,6 +5,7 @@ import gc
 import json
 import signal
 import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -53,6 +54,20 @@ async def test_ended_sessions_are_cleared_away_though_the_collector_seldom_runs(
         await eventually(lambda: kept() <= before, "the sessions to be gone")
     finally:
         gc.enable()
+
+
+async def test_sessions_have_no_threads_of_their_own(gateway: GatewayHandle) -> None:
+    async def one_spoken_turn() -> None:
+        async with gateway.connect() as client:
+            await client.say(speech(QUESTION) + silence(1000))
+            await client.until("response.created")
+
+    await one_spoken_turn()
+    before = threading.active_count()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(8):
+            callers.create_task(one_spoken_turn())
+    assert threading.active_count() < before + 8
 
 
 async def test_a_session_ends_at_its_longest_time_after_its_turn(mistral: SimulatorHandle, tmp_path: Path) -> None:

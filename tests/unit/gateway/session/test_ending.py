@@ -6,7 +6,7 @@ from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.commands import EndReason
 from mistral_voice.gateway.session.core import TURN_GRACE_MS
 from tests.support.session import MS, Desk, a_policy
-from tests.unit.gateway.session.test_turns import reply_of, spoken_turn
+from tests.support.speaking import reply_of, spoken_turn
 
 
 def test_an_idle_session_ends_at_its_maximum_duration() -> None:

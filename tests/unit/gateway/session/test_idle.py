@@ -8,7 +8,7 @@ from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.config import SessionPatch, TranscriptionPatch, TurnDetectionKind, TurnDetectionPatch
 from mistral_voice.gateway.session.messages import SILENCE
 from tests.support.session import MS, Desk, names
-from tests.unit.gateway.session.test_turns import reply_of, spoken_turn
+from tests.support.speaking import reply_of, spoken_turn
 
 
 def waiting(**detection: Any) -> Desk:

@@ -19,7 +19,7 @@ from mistral_voice.gateway.session.config import (
 from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import DEFAULT_INSTRUCTIONS, policy_of
 from tests.support.session import Desk, a_policy
-from tests.unit.gateway.session.test_turns import reply_of
+from tests.support.speaking import reply_of
 
 
 def config_after(*patches: SessionPatch) -> SessionConfig:
