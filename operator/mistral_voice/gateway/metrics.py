@@ -104,7 +104,7 @@ class GatewayMetrics:
         self.client_secrets = self._counter(registry, "client_secrets_issued", "Ephemeral client secrets issued.").labels(*self._constant)
         latency = Histogram(
             f"{PREFIX}turn_latency_seconds",
-            "From the committed turn to each stage of its reply.",
+            "How long each stage of a reply took; the total from the committed turn to the first audio.",
             (*_LABELS, "stage", "model"),
             buckets=_LATENCY_BUCKETS,
             registry=registry,

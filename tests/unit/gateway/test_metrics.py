@@ -1,7 +1,10 @@
 """What a gateway tells of itself."""
 
 import gc
+import re
 from pathlib import Path
+
+import pytest
 
 from mistral_voice.contract.gateway_config import Policy
 from tests.support.gateway import GatewayHandle, running_gateway
@@ -64,3 +67,12 @@ async def test_a_gateway_tells_of_its_process_and_no_series_doubles_another(gate
     for series in ("process_resident_memory_bytes ", "process_cpu_seconds_total ", "python_info{", "python_gc_collections_total{"):
         assert f"\n{series}" in text
     assert "_created" not in text
+
+
+@pytest.mark.parametrize(("page", "prefix"), [("metrics.md", "mistral_voice_gateway_"), ("gateway.md", "")])
+async def test_the_docs_name_every_series(gateway: GatewayHandle, page: str, prefix: str) -> None:
+    _, text = await gateway.get("/metrics", metrics=True)
+    series = re.findall(r"^# TYPE mistral_voice_gateway_(\w+)", text, re.MULTILINE)
+    documented = (Path(__file__).parents[3] / "docs" / page).read_text()
+    assert len(series) > 15
+    assert [name for name in series if f"`{prefix}{name}`" not in documented] == []
