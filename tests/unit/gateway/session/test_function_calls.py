@@ -14,7 +14,7 @@ from mistral_voice.gateway.session.messages import STILL_RUNNING
 from mistral_voice.gateway.session.reply_plan import MAX_CALL_ROUNDS
 from mistral_voice.mistral.stream.chat_request import ChatTool, ChatTools, OneTool, ToolMode
 from tests.support.session import MS, Desk, names
-from tests.unit.gateway.session.test_turns import spoken_turn
+from tests.support.speaking import spoken_turn
 
 WEATHER = ChatTool("weather", "How the weather is.", msgspec.Raw(b'{"type":"object"}'))
 CLOCK = ChatTool("clock", "", msgspec.Raw(b'{"type":"object"}'))

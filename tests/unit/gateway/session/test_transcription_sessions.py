@@ -3,7 +3,7 @@
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.config import SessionPatch, SessionType, Transcription, TranscriptionPatch, TurnDetectionPatch
 from tests.support.session import Desk, a_policy, names
-from tests.unit.gateway.session.test_turns import spoken_turn
+from tests.support.speaking import spoken_turn
 
 TRANSCRIPTION = SessionPatch(type=SessionType.TRANSCRIPTION)
 
