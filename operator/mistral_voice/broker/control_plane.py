@@ -27,6 +27,7 @@ from mistral_voice.contract.lease import (
 )
 from mistral_voice.contract.secret import Secret
 from mistral_voice.runtime import redirects
+from mistral_voice.runtime.answers import whole_body
 from mistral_voice.runtime.certificate import TrustedAuthorities
 
 ATTEMPT_SECONDS: Final = 2.0
@@ -95,12 +96,7 @@ class ControlPlane:
         headers = {"Authorization": f"Bearer {self._token().reveal()}", "Content-Type": "application/json"}
         url, tls = self._base_url + path, self._authorities.context
         async with self._http.post(url, data=body, headers=headers, allow_redirects=False, ssl=tls) as answer:
-            answered = bytearray()
-            async for piece in answer.content.iter_any():
-                answered += piece
-                if len(answered) > MAX_ANSWER_BYTES:
-                    raise aiohttp.ClientPayloadError("the answer is too long")
-            return answer.status, bytes(answered)
+            return answer.status, await whole_body(answer, MAX_ANSWER_BYTES)
 
 
 class TokenFile:

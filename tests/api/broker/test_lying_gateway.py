@@ -190,7 +190,7 @@ async def test_a_gateway_that_leaves_in_the_midst_of_its_admission_leaves_no_pla
         await eventually(decided, "the admission", every_seconds=0)
         hasty.cancel()
         await asyncio.gather(hasty, return_exceptions=True)
-        await eventually(lambda: whole.count("holds") == 0, "the place to be free", timeout_seconds=60)
+        await eventually(lambda: whole.count("holds") == 0, "the place to be free")
     assert whole.charged(tenant.namespace)[0] < 20_000
 
 

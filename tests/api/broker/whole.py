@@ -92,9 +92,7 @@ class Whole:
     async def key_state(self, secret: str, state: str) -> None:
         """Wait until a key has a state."""
         asked = "select state from pool_keys where pool = ? and secret = ?"
-        await eventually(
-            lambda: self.rows(asked, self.place.pool_namespace, secret) == [(state,)], f"{secret} to be {state}", timeout_seconds=60
-        )
+        await eventually(lambda: self.rows(asked, self.place.pool_namespace, secret) == [(state,)], f"{secret} to be {state}")
 
     def broker(self, name: str = "broker-0", **changes: Any) -> Any:
         """Run a broker of this control plane behind the Service."""

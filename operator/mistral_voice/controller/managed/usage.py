@@ -15,6 +15,7 @@ import msgspec
 from mistral_voice.contract.v1alpha1.plan import Limits, PlanSpecification
 from mistral_voice.controller.settings import ControlPlaneSettings
 from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.runtime.answers import whole_body
 
 EVERY_SECONDS: Final = 300.0
 """A status is coarse: what happens between two rounds shows in the next."""
@@ -118,12 +119,11 @@ async def _integrations(http: aiohttp.ClientSession, url: str, plan: str) -> Any
 async def _page(http: aiohttp.ClientSession, url: str) -> _Page:
     try:
         async with http.get(url, allow_redirects=False) as answer:
-            body = await answer.content.read(_LARGEST_BYTES)
             if answer.status == 404:
                 return _Page([])  # A plan that is younger than the control plane's last look.
             if answer.status != 200:
                 raise UsageUnknown(f"the control plane answers {answer.status}")
-            body += await answer.content.read(_LARGEST_BYTES)
+            body = await whole_body(answer, _LARGEST_BYTES)
         return _decode(body)
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise UsageUnknown(f"the control plane can't be reached: {type(error).__name__}") from error

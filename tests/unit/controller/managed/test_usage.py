@@ -89,3 +89,11 @@ async def test_a_control_plane_of_unknown_authority_is_told_no_token(tmp_path: P
     async with desk(tmp_path, trustme.CA()) as it:
         await eventually(lambda: "can't be reached" in caplog.text, "the warning")
         assert it.usage.of(HELPDESK, "standard") is None
+
+
+async def test_long_pages_are_read_to_their_end(tmp_path: Path) -> None:
+    """A page of 200 comes in many pieces; there are more than that."""
+    async with desk(tmp_path) as it:
+        names = [f"{'a' * 30}-{number}" for number in range(230)]
+        await asyncio.gather(*(it.world.ledger.admit(a_request(name, namespace=name, integration="b" * 40)) for name in names))
+        await eventually(lambda: all(it.usage.of(ObjectKey(name, "b" * 40), "standard") for name in names), "a round with all of them")
