@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification
+from mistral_voice.controlplane.audit_log import tell
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.ledger import LedgerUnavailable
 from mistral_voice.controlplane.ledger.records import AuditEntry
@@ -61,6 +63,7 @@ class Catalogue:
     async def keep(self, database: Database) -> None:
         """Write down plans that have changed. Raises `LedgerUnavailable`."""
         table, plans = schema.plans, self._plans
+        happened: list[AuditEntry] = []
         try:
             async with database.writing() as connection:
                 # In the order of their names, as every replica does it.
@@ -76,7 +79,20 @@ class Catalogue:
                         await connection.execute(insert(table), [values])
                     else:
                         await connection.execute(update(table).where(table.c.name == name), values)
-                    event = "PlanDeleted" if plan.deleted else "PlanChanged"
-                    await add_audit(connection, database.dialect, [AuditEntry(now, event, name)])
+                    happened.append(_event(name, plan, row.spec if row is not None and row.deleted_at is None else None, now))
+                await add_audit(connection, database.dialect, happened)
         except (SQLAlchemyError, OSError) as error:
             raise LedgerUnavailable(str(error).partition("\n")[0]) from error
+        tell(happened)
+
+
+def _event(name: str, plan: KnownPlan, before: str | None, now: int) -> AuditEntry:
+    """Return what is kept of a plan's change. `before` is the spec that stood until now."""
+    if plan.deleted:
+        return AuditEntry(now, "PlanDeleted", name, message=f"Plan {name} was deleted.")
+    if before is None:
+        return AuditEntry(now, "PlanChanged", name, message=f"Plan {name} is new.")
+    was = msgspec.json.decode(before, type=dict[str, msgspec.Raw])
+    found = msgspec.json.decode(plan.spec.model_dump_json(by_alias=True, exclude_none=True), type=dict[str, msgspec.Raw])
+    fields = ", ".join(sorted(field for field in was.keys() | found.keys() if was.get(field) != found.get(field)))
+    return AuditEntry(now, "PlanChanged", name, message=f"Of plan {name} this was changed: {fields or 'nothing that counts'}.")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from mistral_voice.contract.v1alpha1.pool import KeyState
 from mistral_voice.controlplane.catalogue import Catalogue
@@ -26,8 +26,19 @@ REMOVAL_SECONDS: Final = 600.0
 _log: Final = logging.getLogger(__name__)
 
 
+class Watched(Protocol):
+    """Says what of plans and pools was not listed yet; see `CatalogueWatch`."""
+
+    def not_ready_because(self) -> str | None:
+        """Return None once plans and pools were listed."""
+        ...
+
+
 class Upkeep:
-    """The work of every replica: what two do at once counts once. `clock` is any that goes evenly."""
+    """The work of every replica: what two do at once counts once. `clock` is any that goes evenly.
+
+    Nothing is said of plans and pools before all were listed: those that were not yet would pass for gone.
+    """
 
     def __init__(
         self,
@@ -38,16 +49,19 @@ class Upkeep:
         metrics: ControlPlaneMetrics,
         clock: Callable[[], float],
         retention: Retention,
+        watched: Watched,
+        plans_changed: asyncio.Event,
     ) -> None:
         self._database = database
         self._retention = retention
+        self._watched = watched
         self._removal_due = clock()
         self._ledger = ledger
         self._keys = keys
         self._catalogue = catalogue
         self._metrics = metrics
         self._clock = clock
-        self.plans_changed = asyncio.Event()
+        self.plans_changed = plans_changed
         self.problem: str | None = "The database was not asked yet."
 
     async def run(self) -> None:
@@ -60,13 +74,17 @@ class Upkeep:
                 if self.problem is None:
                     _log.warning("The ledger's database doesn't answer: %s", error)
                 self.problem = "The ledger's database doesn't answer."
+            if self._watched.not_ready_because() is not None:
+                await asyncio.sleep(EVERY_SECONDS)
+                continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_SECONDS):
                     await self.plans_changed.wait()
 
     async def once(self) -> None:
         """Do all that is due. Raises `LedgerUnavailable`."""
-        if self.plans_changed.is_set():
+        is_listed = self._watched.not_ready_because() is None
+        if is_listed and self.plans_changed.is_set():
             self.plans_changed.clear()
             try:
                 await self._catalogue.keep(self._database)
@@ -74,7 +92,8 @@ class Upkeep:
                 self.plans_changed.set()
                 await asyncio.sleep(EVERY_SECONDS)
                 raise
-        await self._keys.refresh()
+        if is_listed:
+            await self._keys.refresh()
         self._metrics.expired.inc(await self._ledger.sweep())
         self._metrics.waiting.set(self._ledger.waiting)
         await self._remove_old(self._clock())

@@ -28,3 +28,14 @@ async def test_changes_of_plans_are_audited_once(world: World) -> None:
     world.now = 3
     await catalogue.keep(world.database)
     assert [(row["event"], row["at"]) for row in await world.rows(schema.audit)] == [("PlanChanged", 1000), ("PlanDeleted", 3000)]
+
+
+async def test_the_audit_says_what_of_a_plan_was_changed(world: World) -> None:
+    catalogue = Catalogue()
+    for changes in ({}, {"quantumSeconds": 60, "limits": {"concurrentSessions": 3}}):
+        catalogue.set_plan("standard", a_plan(**changes))
+        await catalogue.keep(world.database)
+    assert [row["message"] for row in await world.rows(schema.audit)] == [
+        "Plan standard is new.",
+        "Of plan standard this was changed: limits, quantumSeconds.",
+    ]

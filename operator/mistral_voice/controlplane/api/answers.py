@@ -167,6 +167,7 @@ class AuditItem(Answer, frozen=True, kw_only=True):
     reason: str
     message: str
     times: int
+    pool: str
 
 
 class LedgerItem(Answer, frozen=True, kw_only=True):

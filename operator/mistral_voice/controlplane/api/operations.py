@@ -39,6 +39,7 @@ from mistral_voice.controlplane.api.parameters import (
     Text,
 )
 from mistral_voice.controlplane.api.records import About
+from mistral_voice.controlplane.keys.events import EVENTS as KEY_EVENTS
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.records import EntryKind
@@ -91,6 +92,7 @@ class Index:
 
 
 EVENTS: Final = ("SessionAdmitted", "Refused", "WouldHaveBeenRefused", "PlanChanged", "PlanDeleted")
+_KEY_EVENT: Final = Text("event", "Only events of this kind.", choices=KEY_EVENTS)
 _EVENT: Final = Text("event", "Only events of this kind.", choices=EVENTS)
 _KIND: Final = Text("kind", "Only entries of this kind.", choices=tuple(kind.value for kind in EntryKind))
 _BASE: Final = "/api/v1"
@@ -150,6 +152,8 @@ def operations() -> tuple[Operation, ...]:
         Operation("exportNamespaceCosts", f"{space}/costs", "Cost of a namespace in FOCUS format",
                   (NAMESPACE, OF_INTEGRATION, FROM_DAY, TO_DAY), _of_namespace, str, _costs),
         Operation("getPool", f"{_BASE}/pools/{{pool}}", "A pool's keys by state", (POOL,), _of_pool, Pool, _one_pool),
+        Operation("listPoolAudit", f"{_BASE}/pools/{{pool}}/audit", "What happened to a pool's keys, the latest first",
+                  (POOL, _KEY_EVENT, BEFORE_ENTRY, LIMIT), _of_pool, Page[AuditItem], _audit),
     )  # fmt: skip
 
 
@@ -173,7 +177,7 @@ def _plan(sources: Sources, asked: Asked) -> KnownPlan:
 
 
 def _about(asked: Asked) -> About:
-    return About(*(asked.texts.get(name, "") for name in ("plan", "namespace", "integration")))
+    return About(*(asked.texts.get(name, "") for name in ("plan", "namespace", "integration", "pool")))
 
 
 async def _plan_usage(sources: Sources, asked: Asked) -> PlanUsage:

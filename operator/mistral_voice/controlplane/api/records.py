@@ -15,15 +15,16 @@ from mistral_voice.controlplane.store import schema
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is asked about: a plan, a namespace, or both, and perhaps one integration's name; "" leaves it open."""
+    """What is asked about: a plan, a namespace, or both, and perhaps one integration's name, or a pool; "" leaves it open."""
 
     plan: str = ""
     namespace: str = ""
     integration: str = ""
+    pool: str = ""
 
     def of(self, table: Table) -> list[ColumnElement[bool]]:
         """Return the conditions on a table's rows."""
-        asked = (("plan", self.plan), ("namespace", self.namespace), ("integration", self.integration))
+        asked = (("plan", self.plan), ("namespace", self.namespace), ("integration", self.integration), ("pool", self.pool))
         return [table.c[name] == value for name, value in asked if value]
 
 
@@ -96,6 +97,7 @@ def _audit(row: Row[Any]) -> AuditItem:
         reason=row.reason,
         message=row.message,
         times=row.times,
+        pool=row.pool,
     )
 
 

@@ -11,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.lease import KeyOrders, KeyReference, KeySync, Refusal, RefusalReason
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification, KeyState, QuarantineReason
+from mistral_voice.controlplane.audit_log import tell
+from mistral_voice.controlplane.keys.events import events
 from mistral_voice.controlplane.keys.states import KeyRecord, chosen, handed_out, reference, reported, settled
 from mistral_voice.controlplane.ledger.ledger import LedgerUnavailable
 from mistral_voice.controlplane.store import schema
 from mistral_voice.controlplane.store.database import Database
+from mistral_voice.controlplane.store.writing import add_audit
 
 SYNC_AGAIN_SECONDS: Final = 5
 MOST_PROBES: Final = 4
@@ -77,9 +80,12 @@ class KeyRing:
                 after = {name: settled(name, spec, before.get(name, {}), _of_pool(sessions, name), now) for name, spec in pools.items()}
                 after = change(after, now)
                 await _write(connection, before, after)
+                happened = tuple(events(pools, before, after, now))
+                await add_audit(connection, self._database.dialect, happened)
         except (SQLAlchemyError, OSError) as error:
             raise LedgerUnavailable(str(getattr(error, "orig", None) or error).partition("\n")[0]) from error
         self._known, self.sessions = after, sessions
+        tell(happened)
 
 
 def _of_pool(sessions: Mapping[tuple[str, str], int], pool: str) -> dict[str, int]:

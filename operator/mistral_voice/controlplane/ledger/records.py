@@ -177,3 +177,4 @@ class AuditEntry:
     message: str = ""
     alike: str | None = None
     times: int = 1
+    pool: str = ""

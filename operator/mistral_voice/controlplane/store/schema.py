@@ -135,10 +135,12 @@ audit: Final = Table(
     Column("message", Text, nullable=False),
     Column("alike", String(1100)),
     Column("times", _BIG, nullable=False, server_default="1"),
+    Column("pool", _NAME, nullable=False, server_default=""),
     Index("audit_alike", "alike", unique=True),
     Index("audit_at", "at"),
     Index("audit_plan_pages", "plan", "id"),
     Index("audit_namespace_pages", "namespace", "id"),
+    Index("audit_pool_pages", "pool", "id"),
 )
 """What a person may ask about later. Refusals that are `alike` within a minute are one row, with how many `times` there were."""
 

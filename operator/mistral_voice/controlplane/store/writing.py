@@ -223,4 +223,5 @@ def _audit(entry: AuditEntry) -> Values:
         "message": entry.message,
         "alike": entry.alike,
         "times": entry.times,
+        "pool": entry.pool,
     }
