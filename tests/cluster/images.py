@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,30 @@ class Images:
                 self._write_archive(request, folder / "image.tar", with_docker)
 
         return self._cache.entry(f"images/{request.target}", key, make) / "image.tar"
+
+    def debian_archive(self, name: str, packages: Sequence[str]) -> Path | None:
+        """An archive of an image of the machine's own Debian release with these packages; None where Docker pulls images instead."""
+        if choose_provider(self._environ) is Provider.DOCKER:
+            return None
+        self._require_buildah()
+        release = this_release()
+        podman = self._podman()
+        podman.prepare()
+
+        def make(folder: Path) -> None:
+            self._cache.require_space(2)
+            with self._progress.step(f"Making {name} of {release.codename} (about a minute, once)") as step:
+                tar = folder / "root.tar"
+                make_root_file_system(tar, packages, release, self._environ, step)
+                podman.import_image(tar, name)
+                tar.unlink()
+                run(
+                    ["buildah", "push", name, f"docker-archive:{folder / 'image.tar'}:{name}"],
+                    what=f"save {name}",
+                    env=podman.environment(),
+                )
+
+        return self._cache.entry("images/debian", digest(release.codename, name, *packages), make) / "image.tar"
 
     def base_image(self) -> str:
         """The name of an image with Python and CA certificates, in our own storage; made at first use."""

@@ -115,20 +115,30 @@ class Platform:
 
         return await eventually(found, f"{number} pods of {component}", READY_SECONDS, 0.3)
 
-    async def broker_with_sessions(self, team: Team) -> str:
-        """Return the name of the broker pod that holds a session of the team."""
+    async def is_back(self, killed: KubeObject) -> None:
+        """Wait until a pod whose process was killed runs again and is ready."""
+        name, before = killed["metadata"]["name"], _restarts(killed)
 
-        async def found() -> str | None:
+        async def back() -> bool:
+            pod = await self.place.client.get(POD, SYSTEM, name)
+            return _restarts(pod) > before and _is_ready(pod)
+
+        await eventually(back, f"{name} to be back", READY_SECONDS, 0.3)
+
+    async def broker_with_sessions(self, team: Team) -> KubeObject:
+        """Return the broker's pod that holds a session of the team."""
+
+        async def found() -> KubeObject | None:
             for pod in await self.pods("broker"):
                 said = await self.place.pod_answers(SYSTEM, pod["metadata"]["name"], "/metrics") or ""
                 for line in said.splitlines():
                     if line.startswith("mistral_voice_broker_sessions{") and f'"{team.namespace}"' in line and not line.endswith(" 0.0"):
-                        return str(pod["metadata"]["name"])
+                        return pod
             return None
 
-        name = await eventually(found, "a broker that holds the session", READY_SECONDS, 0.3)
-        assert name is not None
-        return name
+        pod = await eventually(found, "a broker that holds the session", READY_SECONDS, 0.3)
+        assert pod is not None
+        return pod
 
     async def ask_api(self, path: str) -> dict[str, Any]:
         """Ask the control plane what it knows, as one who may see every plan."""
@@ -165,6 +175,10 @@ async def platform_of(place: Place) -> AsyncIterator[Platform]:
 def _is_ready(pod: KubeObject) -> bool:
     conditions = {condition["type"]: condition["status"] for condition in pod.get("status", {}).get("conditions", ())}
     return conditions.get("Ready") == "True"
+
+
+def _restarts(pod: KubeObject) -> int:
+    return sum(int(container["restartCount"]) for container in pod["status"].get("containerStatuses", ()))
 
 
 def _reporter() -> KubeObject:

@@ -14,6 +14,7 @@ from mistral_voice.contract.names import CLIENT_PORT
 from tests.e2e.killing import kill
 from tests.e2e.place import Place
 from tests.e2e.platform import Platform, platform_of
+from tests.e2e.postgresql import SECRET_NAME, postgresql
 from tests.e2e.talking import ANSWER, QUESTION, talk, understood
 from tests.e2e.team import Team, ask
 from tests.support.gateway import RealtimeClient
@@ -91,9 +92,10 @@ async def test_a_session_survives_its_broker(platform: Platform, team: Team) -> 
     await platform.ready(team)
     async with team.session() as client:
         assert await ask(client, QUESTION) == ANSWER
-        await kill(platform.place, await platform.broker_with_sessions(team))
+        broker = await platform.broker_with_sessions(team)
+        await kill(platform.place, broker["metadata"]["name"])
         await eventually_answers(client)
-    await platform.some_pods("broker", 2)
+    await platform.is_back(broker)
     usage = await used(platform, team)
     assert usage["sessions"] == 1
 
@@ -105,21 +107,47 @@ async def test_sessions_go_on_while_the_control_plane_is_killed_and_starts_again
         (pod,) = await platform.pods("control-plane")
         await kill(platform.place, pod["metadata"]["name"])
         assert await ask(client, QUESTION) == ANSWER
-        await platform.some_pods("control-plane", 1)
+        await platform.is_back(pod)
         assert await ask(client, QUESTION) == ANSWER
         before = await used(platform, team)
         assert before["sessions"] == 1
+    await eventually_released(platform)
+    after = await used(platform, team)
+    assert after["sessions"] == 1
+    # Nothing was asked twice.
+    asked = await platform.mistral.requests(endpoint="chat", key_id=platform.key_id("first"))
+    assert len(asked) == 3
+
+
+@pytest.mark.changes_all_gateways
+async def test_of_two_replicas_on_postgresql_one_is_killed(platform: Platform, team: Team) -> None:
+    with postgresql(platform.place):
+        database = {"type": "postgresql", "postgresql": {"replicas": 2, "secretRef": {"name": SECRET_NAME}}}
+        platform.place.upgrade(controlPlane={"database": database})
+        try:
+            pods = await platform.some_pods("control-plane", 2)
+            await platform.ready(team, quantumSeconds=5)
+            async with team.session() as client:
+                assert await ask(client, QUESTION) == ANSWER
+                await kill(platform.place, pods[0]["metadata"]["name"])
+                assert await ask(client, QUESTION) == ANSWER
+                async with team.session() as other:
+                    assert await ask(other, QUESTION) == ANSWER
+            await platform.is_back(pods[0])
+            await eventually_released(platform)
+            assert (await used(platform, team))["sessions"] == 2
+        finally:
+            platform.place.upgrade()
+
+
+async def eventually_released(platform: Platform) -> None:
+    """Wait until no lease of the plan is left."""
 
     async def released() -> bool:
         leases = await platform.ask_api(f"/plans/{platform.name}/sessions")
         return not leases["items"]
 
-    await eventually(released, "the lease's release", every_seconds=0.5)
-    after = await used(platform, team)
-    assert after["sessions"] == 1
-    # Each of three answers was spoken once: the characters are those of Mistral's own count.
-    asked = await platform.mistral.requests(endpoint="chat", key_id=platform.key_id("first"))
-    assert len(asked) == 3
+    await eventually(released, "the leases' release", every_seconds=0.5)
 
 
 async def eventually_answers(client: RealtimeClient) -> None:
