@@ -41,7 +41,7 @@ class Reply:
 class Caller:
     """Speaks and listens at once.
 
-    `transcripts` is what the gateway understood, `kept` what it says was heard of a cut reply, `failures` how many replies failed.
+    `transcripts` is what the gateway understood, `kept` what it says was heard of a cut reply.
     """
 
     def __init__(self, client: RealtimeClient) -> None:
@@ -49,7 +49,6 @@ class Caller:
         self.transcripts: list[str] = []
         self.replies: list[Reply] = []
         self.kept: dict[str, str] = {}
-        self.failures = 0
         self._to_say: deque[bytes] = deque()
         self._changed = asyncio.Condition()
         self._clock = asyncio.get_running_loop().time
@@ -74,17 +73,10 @@ class Caller:
         await self.until(lambda: reply.played_ms(self._clock()) >= milliseconds, f"{milliseconds} ms of a reply")
 
     async def ask(self, question: bytes) -> None:
-        """Say something and wait until a reply is to be heard; ask again, as people do, when it was not understood at all."""
+        """Say something and wait until a reply is to be heard."""
         known = len(self.replies)
-        while len(self.replies) == known or not self.replies[-1].audio:
-            failures = self.failures
-            self.say(question)
-            await self.until(
-                lambda known=known, failures=failures: (  # type: ignore[misc]
-                    self.failures > failures or (len(self.replies) > known and bool(self.replies[-1].audio))
-                ),
-                f"reply {known + 1}",
-            )
+        self.say(question)
+        await self.until(lambda: len(self.replies) > known and bool(self.replies[-1].audio), f"reply {known + 1}")
 
     async def speak_on(self) -> None:
         """Let the microphone run: what is to be said, else silence, frame by frame."""
@@ -117,9 +109,6 @@ class Caller:
                 self.replies[-1].text = event["transcript"]
             case "response.done":
                 self.replies[-1].status = event["response"]["status"]
-                if self.replies[-1].status == "failed":
-                    self.replies.pop()
-                    self.failures += 1
             case "conversation.item.input_audio_transcription.completed":
                 self.transcripts.append(event["transcript"])
             case "input_audio_buffer.speech_started" if self.replies:
