@@ -35,15 +35,15 @@ ROLES: dict[str, list[dict[str, Any]]] = {
     "tenant": [{"apiGroups": [GROUP], "resources": ["mistralvoiceintegrations"], "verbs": ["get", "list"]}],
     "nothing": [],
 }
-PATHS = ("/plans/gold/usage", "/plans/iron/tenants", "/plans/iron/costs?from=2026-11-01&to=2026-11-02", "/pools/main",
+PATHS = ("/access", "/plans/gold/usage", "/plans/iron/tenants", "/plans/iron/costs?from=2026-11-01&to=2026-11-02", "/pools/main",
          "/namespaces/{own}/usage", "/namespaces/{own}/entries", "/namespaces/{other}/usage")  # fmt: skip
 TABLE = {
-    "all-plans": (200, 200, 200, 403, 403, 403, 403),
-    "one-plan": (200, 403, 403, 403, 403, 403, 403),
-    "pools": (403, 403, 403, 200, 403, 403, 403),
-    "plans-alone": (403, 403, 403, 403, 403, 403, 403),
-    "tenant": (403, 403, 403, 403, 200, 200, 403),
-    "nothing": (403, 403, 403, 403, 403, 403, 403),
+    "all-plans": (200, 200, 200, 200, 403, 403, 403, 403),
+    "one-plan": (200, 200, 403, 403, 403, 403, 403, 403),
+    "pools": (200, 403, 403, 403, 200, 403, 403, 403),
+    "plans-alone": (200, 403, 403, 403, 403, 403, 403, 403),
+    "tenant": (200, 403, 403, 403, 403, 200, 200, 403),
+    "nothing": (200, 403, 403, 403, 403, 403, 403, 403),
 }
 
 

@@ -11,6 +11,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification
 from mistral_voice.controlplane.api.server import PeoplesApi
 from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.console.pages import console
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.main import listening
 from mistral_voice.kube.authorization import Right
@@ -70,5 +71,6 @@ async def peoples_api(world: World, tls: ssl.SSLContext | None = None) -> AsyncI
     keys = KeyRing(world.database, lambda: catalogue.pools)
     app = web.Application()
     PeoplesApi(table, table, world.database, catalogue, keys, lambda: None).add_to(app)
+    console().add_to(app.router)
     async with listening(app, "127.0.0.1", 0, tls) as port:
         yield Served(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}", table, keys)

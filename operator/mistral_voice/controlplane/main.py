@@ -17,6 +17,7 @@ from mistral_voice.controlplane.api.server import PeoplesApi
 from mistral_voice.controlplane.backup_schedule import BackupSchedule
 from mistral_voice.controlplane.broker_port import BrokerPort
 from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.console.pages import console
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
 from mistral_voice.controlplane.metrics import PREFIX, ControlPlaneMetrics
@@ -120,6 +121,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
         people = PeoplesApi(users, Authorizer(kube, clock.monotonic), database, catalogue, keys, not_ready)
         app = brokers.app()
         people.add_to(app)
+        console().add_to(app.router)
         health = health_app(registry, not_ready, lambda: background.failure)
         async with (
             serving(health, settings.host, settings.metrics_port) as metrics_port,

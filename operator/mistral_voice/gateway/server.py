@@ -16,7 +16,7 @@ from mistral_voice.gateway.connection import Connection, Surroundings, new_id
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.managed.mode import ManagedMode, OpeningSession, close_code_of, refusal_event
 from mistral_voice.gateway.managed.session_line import LineRefusedError
-from mistral_voice.gateway.playground.pages import Playground
+from mistral_voice.gateway.playground.pages import playground
 from mistral_voice.gateway.secret_requests import MAX_BODY_BYTES, issue
 from mistral_voice.gateway.session.commands import EndReason
 from mistral_voice.gateway.session.config import SessionPatch, SessionType
@@ -56,7 +56,7 @@ class ClientPort:
         """Return the application."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         if self._door.serves_playground:
-            Playground().add_to(app.router)
+            playground().add_to(app.router)
         else:
             app.router.add_get("/", self._greet)
         app.router.add_get(REALTIME, self._realtime)

@@ -43,6 +43,12 @@ class User(Struct, frozen=True):
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @property
+    def namespace(self) -> str | None:
+        """Return the namespace of a ServiceAccount; None for other users."""
+        space, _, account = self.name.removeprefix(_USER).partition(":")
+        return space if self.name.startswith(_USER) and account else None
+
 
 Who = TypeVar("Who", bound=Struct)
 

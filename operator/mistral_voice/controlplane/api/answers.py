@@ -56,6 +56,24 @@ class Standing(Answer, frozen=True, kw_only=True):
     left: Bounds
 
 
+class PeriodUse(Answer, frozen=True, kw_only=True):
+    """What was used in a period."""
+
+    period: str
+    currency: str
+    used: Amounts
+
+
+class Access(Answer, frozen=True, kw_only=True):
+    """Who asks, and whether the lists of plans and pools hold all that there are."""
+
+    user: str
+    namespace: str | None
+    """That of a ServiceAccount."""
+    all_plans: bool
+    all_pools: bool
+
+
 class PlanSummary(Answer, frozen=True, kw_only=True):
     """A plan and its present period. `deleted`: it is gone, and what was used under it is still known."""
 
@@ -70,9 +88,15 @@ class PlanSummary(Answer, frozen=True, kw_only=True):
 
 
 class PlanUsage(PlanSummary, frozen=True, kw_only=True):
-    """A plan's use by all its namespaces together."""
+    """A plan's use by all its namespaces together, of which there were so many `tenants`.
+
+    `namespace_limits` and `integration_limits` are those of each namespace and of each integration.
+    """
 
     total: Standing
+    tenants: int
+    namespace_limits: Bounds
+    integration_limits: Bounds
 
 
 class TenantUsage(Answer, frozen=True, kw_only=True):
@@ -93,7 +117,7 @@ class IntegrationUsage(Answer, frozen=True, kw_only=True):
 
 
 class TenantPlan(Answer, frozen=True, kw_only=True):
-    """A plan as one namespace sees it: its own use and its integrations', and nothing of others."""
+    """A plan as one namespace sees it: its own use and its integrations', and nothing of others. `periods`: the present one first."""
 
     plan: str
     deleted: bool
@@ -102,6 +126,7 @@ class TenantPlan(Answer, frozen=True, kw_only=True):
     currency: str
     enforcement: Enforcement
     standing: Standing
+    periods: tuple[PeriodUse, ...]
     integrations: tuple[IntegrationUsage, ...]
     more_integrations: bool
     """There are more than are listed here."""

@@ -7,7 +7,7 @@ import msgspec
 
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
 from mistral_voice.controlplane.api.answers import Problem
-from mistral_voice.controlplane.api.operations import Index, Operation
+from mistral_voice.controlplane.api.operations import INTRODUCTION, Index, Introduction, Operation
 from mistral_voice.controlplane.api.parameters import Parameter, Place
 
 PATH: Final = "/api/v1/openapi.json"
@@ -23,7 +23,7 @@ _PROBLEMS: Final = {
 
 def description(operations: Sequence[Operation], indexes: Sequence[Index]) -> dict[str, Any]:
     """Return the description as plain JSON."""
-    everything: list[Operation | Index] = [*indexes, *operations]
+    everything: list[Operation | Index | Introduction] = [INTRODUCTION, *indexes, *operations]
     kinds = {item.answer for item in everything if item.answer is not str} | {Problem}
     ordered = sorted(kinds, key=str)
     schemas, components = msgspec.json.schema_components(ordered, ref_template=_SCHEMAS)
@@ -36,8 +36,10 @@ def description(operations: Sequence[Operation], indexes: Sequence[Index]) -> di
             status: {"description": text, "content": {"application/problem+json": {"schema": schema_of[Problem]}}}
             for status, text in _PROBLEMS.items()
         }
-        if isinstance(item, Index):
+        if not isinstance(item, Operation):
             del problems["404"]
+        if isinstance(item, Introduction):
+            del problems["403"]
         paths[item.path] = {
             "get": {
                 "operationId": item.name,

@@ -10,6 +10,7 @@ from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification
 from mistral_voice.controlplane.api import focus, pools, records, standings
 from mistral_voice.controlplane.api.access import namespace_usage, plan_usage, pool_status
 from mistral_voice.controlplane.api.answers import (
+    Access,
     AuditItem,
     IntegrationUsage,
     Lease,
@@ -23,9 +24,10 @@ from mistral_voice.controlplane.api.answers import (
 )
 from mistral_voice.controlplane.api.parameters import (
     AFTER_INTEGRATION,
-    AFTER_NAME,
     AFTER_SESSION,
+    AFTER_TENANT,
     BEFORE_ENTRY,
+    CONTAINING,
     FROM_DAY,
     LIMIT,
     NAMESPACE,
@@ -33,12 +35,14 @@ from mistral_voice.controlplane.api.parameters import (
     OF_NAMESPACE,
     PLAN,
     POOL,
+    SORT,
     TO_DAY,
     Asked,
     Parameter,
     Text,
 )
 from mistral_voice.controlplane.api.records import About
+from mistral_voice.controlplane.api.tenants import Tenants, tenants
 from mistral_voice.controlplane.keys.events import EVENTS as KEY_EVENTS
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
@@ -91,11 +95,26 @@ class Index:
     work: Listing
 
 
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """The question that everybody whose token is accepted may ask: who they are."""
+
+    name: str
+    path: str
+    summary: str
+    answer: Any
+
+
 EVENTS: Final = ("SessionAdmitted", "Refused", "WouldHaveBeenRefused", "PlanChanged", "PlanDeleted")
 _KEY_EVENT: Final = Text("event", "Only events of this kind.", choices=KEY_EVENTS)
 _EVENT: Final = Text("event", "Only events of this kind.", choices=EVENTS)
 _KIND: Final = Text("kind", "Only entries of this kind.", choices=tuple(kind.value for kind in EntryKind))
 _BASE: Final = "/api/v1"
+
+
+INTRODUCTION: Final = Introduction(
+    "getAccess", f"{_BASE}/access", "Who you are, and whether you may get all plans' usage and all pools' status", Access
+)
 
 
 def indexes() -> tuple[Index, ...]:
@@ -130,7 +149,7 @@ def operations() -> tuple[Operation, ...]:
         Operation("getPlanUsage", f"{plan}/usage", "A plan's use, limits and what is left, of all its namespaces", (PLAN,), _of_plan,
                   PlanUsage, _plan_usage),
         Operation("listPlanTenants", f"{plan}/tenants", "Namespaces that have used a plan: use, limits and what is left",
-                  (PLAN, AFTER_NAME, LIMIT), _of_plan, Page[TenantUsage], _tenants),
+                  (PLAN, CONTAINING, SORT, AFTER_TENANT, LIMIT), _of_plan, Page[TenantUsage], _tenants),
         Operation("listPlanIntegrations", f"{plan}/integrations", "Integrations that have used a plan, each with its use",
                   (PLAN, AFTER_INTEGRATION, LIMIT), _of_plan, Page[IntegrationUsage], _integrations),
         Operation("listPlanSessions", f"{plan}/sessions", "Sessions that hold a lease of a plan now",
@@ -186,7 +205,8 @@ async def _plan_usage(sources: Sources, asked: Asked) -> PlanUsage:
 
 async def _tenants(sources: Sources, asked: Asked) -> Page[TenantUsage]:
     plan, limit = _plan(sources, asked), asked.wholes["limit"]
-    return await standings.tenants(sources.connection, asked["plan"], plan, asked["cursor"], limit, sources.now)
+    wanted = Tenants(containing=asked["containing"], sort=asked["sort"], after=asked["cursor"], limit=limit)
+    return await tenants(sources.connection, asked["plan"], plan, wanted, sources.now)
 
 
 async def _integrations(sources: Sources, asked: Asked) -> Page[IntegrationUsage]:

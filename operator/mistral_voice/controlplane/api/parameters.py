@@ -39,7 +39,7 @@ class Text:
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of its values."""
         if self.choices:
-            return {"type": "string", "enum": list(self.choices)}
+            return {"type": "string", "enum": list(self.choices), **({"default": self.default} if self.default else {})}
         day = {"format": "date"} if self.is_date else {}
         return {"type": "string", "pattern": self.pattern, "minLength": 1, "maxLength": self.longest, **day}
 
@@ -126,6 +126,19 @@ NAMESPACE: Final = Text("namespace", "A tenant's namespace.", r"^[a-z0-9]([-a-z0
 OF_NAMESPACE: Final = Text("namespace", "Only what concerns this namespace.", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63)
 OF_INTEGRATION: Final = Text("integration", "Only what concerns integrations of this name.", longest=63)
 AFTER_NAME: Final = Text("cursor", "Go on after here: `next` of the page before.", longest=253)
+AFTER_TENANT: Final = Text(
+    "cursor",
+    "Go on after here: `next` of the page before, which was sorted the same way.",
+    r"^([0-9]{1,18}/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+    272,
+)
+SORT: Final = Text(
+    "sort",
+    "By name, or by what is used or held of the present period, the most first.",
+    choices=("name", "sessions", "sessionMs", "microUnits"),
+    default="name",
+)
+CONTAINING: Final = Text("containing", "Only namespaces whose name contains this.", r"^[-a-z0-9]+$", 63)
 AFTER_INTEGRATION: Final = Text("cursor", "Go on after here: `next` of the page before.", r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9.]*$", 320)
 AFTER_SESSION: Final = Text("cursor", "Go on after here: `next` of the page before.", r"^[A-Za-z0-9_-]{1,64}/[1-9][0-9]{0,6}$", 72)
 BEFORE_ENTRY: Final = Text("cursor", "Go on after here: `next` of the page before.", r"^[1-9][0-9]{0,17}$", 18)

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.controlplane.api import openapi
-from mistral_voice.controlplane.api.access import Rights, Users
-from mistral_voice.controlplane.api.answers import Page, Problem
-from mistral_voice.controlplane.api.operations import Index, NotFound, Operation, Sources, indexes, operations
+from mistral_voice.controlplane.api.access import Rights, Users, plan_usage, pool_status
+from mistral_voice.controlplane.api.answers import Access, Page, Problem
+from mistral_voice.controlplane.api.operations import INTRODUCTION, Index, NotFound, Operation, Sources, indexes, operations
 from mistral_voice.controlplane.api.parameters import BadRequest, read
 from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.keys.keyring import KeyRing
@@ -58,10 +58,17 @@ class PeoplesApi:
             return web.Response(body=described, content_type="application/json", headers=_HEADERS)
 
         app.router.add_get(openapi.PATH, describe, allow_head=False)
+        app.router.add_get(INTRODUCTION.path, self._introduce, allow_head=False)
         for operation in asked:
             app.router.add_get(operation.path, self._answering(operation), allow_head=False)
         for index in lists:
             app.router.add_get(index.path, self._listing(index), allow_head=False)
+
+    async def _introduce(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        read((), {}, list(request.query.items()))
+        plans, pools = [await self.rights.allows(user, right("")) for right in (plan_usage, pool_status)]
+        return _json(Access(user=user.name, namespace=user.namespace, all_plans=plans, all_pools=pools))
 
     def _answering(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.Response:

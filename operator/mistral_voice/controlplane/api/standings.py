@@ -15,11 +15,11 @@ from mistral_voice.controlplane.api.answers import (
     IntegrationUsage,
     NamespaceUsage,
     Page,
+    PeriodUse,
     PlanSummary,
     PlanUsage,
     Standing,
     TenantPlan,
-    TenantUsage,
 )
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.records import Balance, Held, Scope, Window
@@ -28,6 +28,8 @@ from mistral_voice.controlplane.store import reading, schema
 
 MOST_INTEGRATIONS = 500
 """So many integrations of a namespace are listed with it."""
+MOST_PERIODS = 31
+"""So many periods are told with a namespace's use of a plan."""
 
 
 def summary(name: str, plan: KnownPlan, now: int) -> PlanSummary:
@@ -40,24 +42,16 @@ async def plan_usage(connection: AsyncConnection, name: str, plan: KnownPlan, no
     scope = Scope(name)
     found = (await connection.execute(select(schema.balances).where(schema.balances.c.scope == scope.key))).one_or_none()
     held = await reading.held(connection, [scope], now)
-    balance = _present(found, scope, window_of(plan.spec, now))
-    return PlanUsage(**_summary(name, plan, now), total=_standing(balance, held.get(scope, Held()), plan.spec.total))
-
-
-async def tenants(connection: AsyncConnection, name: str, plan: KnownPlan, after: str, limit: int, now: int) -> Page[TenantUsage]:
-    """Return a plan's namespaces in the order of their names."""
+    balance, _ = _balances(found, scope, window_of(plan.spec, now))
     table = schema.balances
-    wanted = (table.c.plan == name, table.c.namespace > after, table.c.integration == "")
-    rows = (await connection.execute(select(table).where(*wanted).order_by(table.c.namespace).limit(limit + 1))).all()
-    some = rows[:limit]
-    held = await reading.held(connection, [Scope(name, row.namespace) for row in some], now) if some else {}
-    window = window_of(plan.spec, now)
-    items = []
-    for row in some:
-        scope = Scope(name, row.namespace)
-        standing = _standing(_present(row, scope, window), held.get(scope, Held()), plan.spec.limits)
-        items.append(TenantUsage(namespace=row.namespace, standing=standing))
-    return Page(items=tuple(items), next=some[-1].namespace if len(rows) > limit else None)
+    spaces = select(func.count()).select_from(table).where(table.c.plan == name, table.c.namespace != "", table.c.integration == "")
+    return PlanUsage(
+        **_summary(name, plan, now),
+        total=standing(balance, held.get(scope, Held()), plan.spec.total),
+        tenants=int((await connection.execute(spaces)).scalar_one()),
+        namespace_limits=_bounds(plan.spec.limits),
+        integration_limits=_bounds(plan.spec.per_integration),
+    )
 
 
 async def integrations(connection: AsyncConnection, name: str, plan: KnownPlan, after: str, limit: int, now: int) -> Page[IntegrationUsage]:
@@ -99,7 +93,8 @@ async def _tenant_plan(connection: AsyncConnection, row: Row[Any], plan: KnownPl
         period_length=plan.spec.period,
         currency=window.currency,
         enforcement=plan.spec.enforcement,
-        standing=_standing(_present(row, scope, window), held.get(scope, Held()), plan.spec.limits),
+        standing=standing(of_present(row, scope, window), held.get(scope, Held()), plan.spec.limits),
+        periods=await _periods(connection, row, scope, window),
         integrations=tuple(listed),
         more_integrations=len(rows) > MOST_INTEGRATIONS,
     )
@@ -116,9 +111,9 @@ async def _integrations(
     found = []
     for row in rows:
         scope = Scope(name, row.namespace, row.integration)
-        standing = _standing(_present(row, scope, window), held.get(scope, Held()), plan.per_integration)
+        where = standing(of_present(row, scope, window), held.get(scope, Held()), plan.per_integration)
         names = {"namespace": row.namespace, "integration": row.integration}
-        found.append(IntegrationUsage(**names, period=window.period, sessions=row.begun, standing=standing))
+        found.append(IntegrationUsage(**names, period=window.period, sessions=row.begun, standing=where))
     return found
 
 
@@ -149,19 +144,46 @@ def _summary(name: str, plan: KnownPlan, now: int) -> dict[str, Any]:
     }
 
 
-def _present(row: Row[Any] | None, scope: Scope, window: Window) -> Balance:
+def of_present(row: Row[Any], scope: Scope, window: Window) -> Balance:
     """Return the balance of the present period: that of one that is over counts no more, although nobody has put it aside yet."""
-    balance, _ = present(reading.balance_of(row, scope) if row is not None else None, scope, window)
-    return balance
+    return _balances(row, scope, window)[0]
 
 
-def _standing(balance: Balance, held: Held, limits: Limits | None) -> Standing:
-    seconds = None if limits is None else limits.session_seconds_per_period
-    bounds = Bounds(
-        sessions=None if limits is None else limits.concurrent_sessions,
-        session_ms=None if seconds is None else seconds * 1000,
-        micro_units=None if limits is None else limits.spend_micro_units,
+def _balances(row: Row[Any] | None, scope: Scope, window: Window) -> tuple[Balance, Balance | None]:
+    return present(reading.balance_of(row, scope) if row is not None else None, scope, window)
+
+
+async def _periods(connection: AsyncConnection, row: Row[Any] | None, scope: Scope, window: Window) -> tuple[PeriodUse, ...]:
+    """Return the latest periods, the present one first. One that is over may still stand where the present one belongs."""
+    balance, over = _balances(row, scope, window)
+    table = schema.past_balances
+    query = select(table).where(table.c.scope == scope.key).order_by(table.c.period.desc()).limit(MOST_PERIODS)
+    past = [Balance(scope, Window(old.period, old.currency), old.session_ms, old.micro_units) for old in await connection.execute(query)]
+    known = [balance, *([over] if over is not None else []), *past][:MOST_PERIODS]
+    return tuple(
+        PeriodUse(
+            period=some.window.period,
+            currency=some.window.currency,
+            used=Amounts(session_ms=some.session_ms, micro_units=some.micro_units),
+        )
+        for some in known
     )
+
+
+def _bounds(limits: Limits | None) -> Bounds:
+    if limits is None:
+        return Bounds()
+    seconds = limits.session_seconds_per_period
+    return Bounds(
+        sessions=limits.concurrent_sessions,
+        session_ms=None if seconds is None else seconds * 1000,
+        micro_units=limits.spend_micro_units,
+    )
+
+
+def standing(balance: Balance, held: Held, limits: Limits | None) -> Standing:
+    """Return where somebody stands who has used and holds so much."""
+    bounds = _bounds(limits)
     return Standing(
         used=Amounts(session_ms=balance.session_ms, micro_units=balance.micro_units),
         held=Holding(sessions=held.sessions, session_ms=held.session_ms, micro_units=held.micro_units),

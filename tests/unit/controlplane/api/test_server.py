@@ -79,6 +79,70 @@ async def test_a_plans_use_and_what_is_left_of_each_namespaces_limits(person: Pe
     assert standing["left"]["microUnits"] == 2_000_000 - 2_000 - standing["held"]["microUnits"]
 
 
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [("name", ["bank", "farm", "shop"]), ("microUnits", ["shop", "bank", "farm"]), ("sessions", ["farm", "bank", "shop"])],
+)
+async def test_namespaces_come_page_by_page_in_the_order_that_is_asked_for(
+    person: Person, world: World, sort: str, names: list[str]
+) -> None:
+    await used(world)
+    for session in ("f1", "f2"):
+        await world.ledger.admit(a_request(session, namespace="farm"))
+    seen: list[str] = []
+    cursor = ""
+    while len(seen) < 3:
+        _, page = await person.ask(f"/plans/standard/tenants?sort={sort}&limit=1{cursor}")
+        seen += [item["namespace"] for item in page["items"]]
+        cursor = f"&cursor={page['next']}"
+    assert (seen, page["next"]) == (names, None)
+
+
+async def test_namespaces_are_found_by_a_part_of_their_name(person: Person, world: World) -> None:
+    await used(world)
+    _, page = await person.ask("/plans/standard/tenants?containing=an&sort=sessionMs")
+    assert [item["namespace"] for item in page["items"]] == ["bank"]
+    assert (await person.ask("/plans/standard/tenants?containing=a_k"))[0] == 400
+
+
+async def test_a_cursor_of_another_order_is_refused(person: Person) -> None:
+    for query in ("sort=microUnits&cursor=shop", "sort=name&cursor=20/shop", "cursor=20/shop"):
+        status, problem = await person.ask(f"/plans/standard/tenants?{query}")
+        assert status == 400
+        assert "another order" in problem["detail"]
+
+
+async def test_a_plan_tells_the_limits_of_each_and_how_many_tenants_there_are(person: Person, world: World) -> None:
+    await used(world)
+    _, plan = await person.ask("/plans/standard/usage")
+    assert plan["tenants"] == 2
+    assert plan["namespaceLimits"] == {"sessions": 3, "sessionMs": 600_000, "microUnits": 2_000_000}
+    assert plan["integrationLimits"] == {"sessions": None, "sessionMs": None, "microUnits": None}
+
+
+async def test_a_namespace_is_told_its_periods_also_one_that_nobody_has_put_aside(person: Person, world: World) -> None:
+    async def told() -> list[tuple[str, int]]:
+        _, space = await person.ask("/namespaces/shop/usage", "tenant")
+        return [(period["period"], period["used"]["sessionMs"]) for period in space["plans"][0]["periods"]]
+
+    await used(world)
+    assert await told() == [("2026-11", 15_000)]
+    world.now += 40 * 86_400
+    assert await told() == [("2026-12", 0), ("2026-11", 15_000)]
+    await world.ledger.admit(a_request("s9"))
+    await world.ledger.release(a_report("s9", seconds=3))
+    assert await told() == [("2026-12", 3_000), ("2026-11", 15_000)]
+
+
+async def test_everybody_is_told_who_they_are_and_which_lists_they_may_have(person: Person) -> None:
+    person.served.table.rights["system:serviceaccount:shop:app"] = set()
+    told = {who: (await person.ask("/access", who))[1] for who in ("platform", "system:serviceaccount:shop:app")}
+    assert told["platform"] == {"user": "platform", "namespace": None, "allPlans": True, "allPools": True}
+    assert told["system:serviceaccount:shop:app"]["namespace"] == "shop"
+    assert told["system:serviceaccount:shop:app"]["allPlans"] is False
+    assert (await person.ask("/access", ""))[0] == 401
+
+
 async def test_use_by_integration_page_by_page(person: Person, world: World) -> None:
     await used(world)
     _, first = await person.ask("/plans/standard/integrations?limit=1")

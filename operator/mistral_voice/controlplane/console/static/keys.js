@@ -1,0 +1,76 @@
+// Pools: the state of each key, by the key's name. Neither values nor Secrets are known here.
+
+import { addKey, retireKey } from "./commands.js";
+import { h } from "./dom.js";
+import { number, plural, span } from "./format.js";
+import { badge, command, heading, listing, sentence, unsaid } from "./parts.js";
+import { parts } from "./plots.js";
+
+const STATES = { Active: "good", Probing: "info", Draining: "warn", Quarantined: "bad", Retired: "off" };
+const REASONS = { auth: "refused by Mistral", rate: "rate limit", billing: "account can't pay" };
+
+export async function load(ask) {
+  const [access, pools] = await Promise.all([ask("/access"), ask("/pools")]);
+  return { access: access.value, pools };
+}
+
+export function render({ access, pools }, route, memory, now) {
+  if (pools.failure) return [heading("Keys"), unsaid(pools.failure)];
+  const wanted = route.query.get("pool");
+  const items = pools.value.items.filter((pool) => !wanted || pool.pool === wanted);
+  const title = heading("Keys", h("p", { class: "lead" }, "By name and state; their values lie in Secrets that only brokers may read."));
+  if (items.length) return [title, items.map((pool) => section(pool, memory, now)), !access.allPools && h("p", { class: "note" }, "Your token may read the pools that are listed here; there may be others.")];
+  if (access.allPools) return [title, sentence(wanted ? `There is no pool ${wanted}.` : "There is no pool yet.", "A MistralKeyPool names the Secrets of the platform's keys.")];
+  return [title, h("div", { class: "sentence", "data-kind": "denied" }, h("strong", {}, wanted ? `Your token may not read the pool ${wanted}` : "Your token may not read any pool's status"), h("p", {}, `${access.user} needs the right “get mistralkeypools/status”, of the whole cluster or for a pool by its name.`))];
+}
+
+function state(key, now) {
+  const until = key.until && Date.parse(key.until) > now ? `, ${span(Date.parse(key.until) - now)} yet` : "";
+  return [badge(key.state, STATES[key.state]), key.reason && h("small", {}, ` ${REASONS[key.reason] ?? key.reason}${until}`)];
+}
+
+function section(pool, memory, now) {
+  const counts = Object.keys(STATES).map((name) => ({ name, count: pool.keys.filter((key) => key.state === name).length }));
+  const ago = (at) => (at ? h("span", { title: at }, `${span(now - Date.parse(at))} ago`) : "never");
+  const columns = [
+    { name: "Key", cell: (key) => h("strong", {}, key.name) },
+    { name: "State", cell: (key) => state(key, now) },
+    { name: "What is known", cell: (key) => key.message || "–" },
+    { name: "Rate-limit domain", cell: (key) => key.rateLimitDomain },
+    { name: "Weight", numeric: true, cell: (key) => String(key.weight) },
+    { name: "Sessions", numeric: true, cell: (key) => number(key.sessions) },
+    { name: "Looked at", numeric: true, cell: (key) => ago(key.probedAt) },
+    { name: "In this state", numeric: true, cell: (key) => (key.changedAt ? span(now - Date.parse(key.changedAt)) : "–") },
+  ];
+  const tell = counts.filter((some) => some.count).map((some) => `${some.count} ${some.name.toLowerCase()}`).join(", ") || "no keys";
+  return h(
+    "section",
+    { class: "panel pool", "data-key": pool.pool },
+    h("header", {}, h("h2", { class: "name" }, pool.pool), badge(pool.region), badge(`${pool.activeKeys} of ${plural(pool.keys.length, "key")} active`, pool.activeKeys ? "good" : "bad")),
+    h("figure", { class: "states" }, parts(counts), h("figcaption", {}, tell)),
+    pool.activeKeys === 0 && h("p", { class: "notice", "data-kind": "bad" }, "No key of this pool takes a session: its plans refuse new ones."),
+    listing({ caption: `Keys of the pool ${pool.pool}`, columns, items: pool.keys, keyOf: (key) => key.name, empty: "This pool has no keys." }),
+    changes(pool, memory),
+  );
+}
+
+function changes(pool, memory) {
+  const field = (name, label, standard) => {
+    const key = `${name}-${pool.pool}`;
+    return [memory.form(key, standard), h("label", {}, label, h("input", { name: key, value: memory.form(key, standard), autocomplete: "off", spellcheck: "false" }))];
+  };
+  const [key, keyField] = field("key", "Name of the new key", `key-${pool.keys.length + 1}`);
+  const [secret, secretField] = field("secret", "Its Secret", `mistral-${key}`);
+  const [space, spaceField] = field("space", "Namespace of the pools", "NAMESPACE");
+  return h(
+    "details",
+    { class: "changes" },
+    h("summary", {}, "Add or retire a key"),
+    h("form", { class: "filters", "data-action": "form" }, keyField, secretField, spaceField),
+    command("Add a key", addKey(pool.pool, key, secret, space), "It is looked at first; as soon as it is Active it takes new sessions. To rotate, retire the old one then."),
+    pool.keys.map((item, index) => {
+      const retired = item.state === "Draining" || item.state === "Retired";
+      return command(retired ? `Use ${item.name} again` : `Retire ${item.name}`, retireKey(pool.pool, index, item.name, !retired), retired ? null : "New sessions take other keys; those that hold it keep it until they end.");
+    }),
+  );
+}
