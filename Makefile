@@ -61,6 +61,7 @@ conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agent
 
 browser: venv ## tests with a browser
 	$(BIN)/python -m tests.cluster browser
+	$(BIN)/python -m tests.cluster build
 	$(BIN)/pytest tests/browser
 
 api: venv ## tests against a real kube-apiserver, without nodes

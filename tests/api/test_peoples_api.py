@@ -1,40 +1,16 @@
 """Who may see what of managed mode: real tokens, reviewed by a real API server, and rights that RBAC gives and nothing else."""
 
 import json
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
-import yaml
 
-from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
-from mistral_voice.contract.names import API_VERSION, GROUP, PLAN_KIND, PLAN_PLURAL, POOL_KIND, POOL_PLURAL, VERSION
-from mistral_voice.controlplane.main import running_control_plane
-from mistral_voice.controlplane.settings import parse
-from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.resources import NAMESPACE, SERVICE_ACCOUNT, Resource
-from mistral_voice.kube.transport import Call
-from tests.api.operating import CRDS
 from tests.cluster import ApiServer
+from tests.support.office import Office, an_office
 from tests.support.waiting import eventually
-from tests.unit.contract.v1alpha1.plans import plan_spec
 
-PLANS = Resource(GROUP, VERSION, PLAN_PLURAL, PLAN_KIND, namespaced=False)
-POOLS = Resource(GROUP, VERSION, POOL_PLURAL, POOL_KIND, namespaced=False)
-USAGE = {"apiGroups": [GROUP], "resources": [f"{PLAN_PLURAL}/usage"], "verbs": ["get"]}
-ROLES: dict[str, list[dict[str, Any]]] = {
-    "all-plans": [USAGE],
-    "one-plan": [{**USAGE, "resourceNames": ["gold"]}],
-    "pools": [{"apiGroups": [GROUP], "resources": [f"{POOL_PLURAL}/status"], "verbs": ["get"]}],
-    "plans-alone": [{"apiGroups": [GROUP], "resources": [PLAN_PLURAL, f"{PLAN_PLURAL}/status"], "verbs": ["get", "list"]}],
-    "tenant": [{"apiGroups": [GROUP], "resources": ["mistralvoiceintegrations"], "verbs": ["get", "list"]}],
-    "nothing": [],
-}
 PATHS = ("/access", "/plans/gold/usage", "/plans/iron/tenants", "/plans/iron/costs?from=2026-11-01&to=2026-11-02", "/pools/main",
          "/namespaces/{own}/usage", "/namespaces/{own}/entries", "/namespaces/{other}/usage")  # fmt: skip
 TABLE = {
@@ -47,30 +23,9 @@ TABLE = {
 }
 
 
-@dataclass
-class Office:
-    """A control plane, two tenants' namespaces, and a ServiceAccount for each role in the first."""
-
-    client: Client
-    url: str
-    own: str
-    other: str
-
-    async def token(self, account: str, audience: str | None = CONTROL_PLANE_AUDIENCE) -> str:
-        spec = {"expirationSeconds": 3600, **({"audiences": [audience]} if audience else {})}
-        body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}).encode()
-        call = Call("create", "POST", SERVICE_ACCOUNT, self.own, account, "token", {}, body)
-        made: str = json.loads(await self.client._transport.request(call))["status"]["token"]
-        return made
-
-    async def ask(self, path: str, token: str) -> tuple[int, Any]:
-        whole = self.url + path.format(own=self.own, other=self.other)
-        async with aiohttp.ClientSession() as http, http.get(whole, headers={"Authorization": f"Bearer {token}"}) as answer:
-            return answer.status, await answer.text()
-
-
 @pytest.fixture
 async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Office]:
+<<<<<<< HEAD
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
     own, other = (f"t-{secrets.token_hex(5)}" for _ in range(2))
@@ -95,25 +50,11 @@ async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIte
             return (await office.ask("/plans/iron/usage", token))[0] == 200
 
         await eventually(ready, "the control plane's plans")
+=======
+    async with an_office(cluster, client, tmp_path) as office:
+        await office.start()
+>>>>>>> bc8803e (Let people see managed mode in a browser: a console of the control plane that reads, and shows the command where somebody wants to change something)
         yield office
-
-
-def _granted(role: str, namespace: str) -> list[dict[str, Any]]:
-    name, kind = f"{namespace}-{role}", "Role" if role == "tenant" else "ClusterRole"
-    where = {"namespace": namespace} if role == "tenant" else {}
-    group = "rbac.authorization.k8s.io"
-    subject = {"kind": "ServiceAccount", "name": role, "namespace": namespace}
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": role, "namespace": namespace}},
-        {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": name, **where}, "rules": ROLES[role]},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": f"{kind}Binding",
-            "metadata": {"name": name, **where},
-            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
-            "subjects": [subject],
-        },
-    ]
 
 
 async def test_rbac_and_nothing_else_decides_who_sees_what(office: Office) -> None:

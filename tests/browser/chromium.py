@@ -95,9 +95,30 @@ class Page:
 
     async def screenshot(self, width: int, height: int) -> bytes:
         """Return a picture of the page as PNG."""
-        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        await self.resize(width, height)
         picture = await self.call("Page.captureScreenshot", format="png")
         return base64.b64decode(picture["data"])
+
+    async def picture(self, quality: int) -> bytes:
+        """Return a small picture of what the window shows: WebP."""
+        picture = await self.call("Page.captureScreenshot", format="webp", quality=quality)
+        return base64.b64decode(picture["data"])
+
+    async def resize(self, width: int, height: int, scheme: str = "dark") -> None:
+        """Give the window a size, and the person a liking for `dark` or `light`."""
+        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    async def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key of the keyboard, and let it go."""
+        for kind in ("keyDown", "keyUp"):
+            await self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text if kind == "keyDown" else ""
+            )
+
+    async def type(self, text: str) -> None:
+        """Write where the focus is, as by the keyboard."""
+        await self.call("Input.insertText", text=text)
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -113,8 +134,8 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def running_page(microphone: Path, folder: Path, *flags: str) -> AsyncIterator[Page]:
-    """Run Chromium while the context lasts; its microphone plays the file once and is silent then."""
+async def running_page(microphone: Path | None, folder: Path, *flags: str) -> AsyncIterator[Page]:
+    """Run Chromium while the context lasts; its microphone plays the file once and is silent then. None: any."""
     program = shutil.which(PROGRAM)
     assert program is not None, "Chromium is missing: `python -m tests.cluster browser` installs it."
     arguments = [
@@ -128,7 +149,7 @@ async def running_page(microphone: Path, folder: Path, *flags: str) -> AsyncIter
         "--remote-debugging-port=0",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        *([f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone is not None else []),
         "--force-dark-mode",
         "--window-size=1280,860",
         *flags,

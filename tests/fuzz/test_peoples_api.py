@@ -31,4 +31,4 @@ async def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
                 process.kill()
                 await process.wait()
     assert process.returncode == 0, output.decode()
-    assert "Tested: 16" in output.decode(), output.decode()
+    assert "Tested: 17" in output.decode(), output.decode()

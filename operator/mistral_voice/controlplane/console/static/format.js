@@ -10,7 +10,7 @@ export const plural = (count, one, many = `${one}s`) => `${number(count)} ${coun
 
 export function money(microUnits, currency) {
   const value = microUnits / 1e6;
-  const digits = value !== 0 && Math.abs(value) < 1 ? 4 : 2;
+  const digits = value !== 0 && Math.abs(value) < 0.1 ? 4 : 2;
   const options = { minimumFractionDigits: 2, maximumFractionDigits: digits };
   try {
     return new Intl.NumberFormat(LANGUAGE, { style: "currency", currency, ...options }).format(value);

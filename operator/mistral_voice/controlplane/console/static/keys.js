@@ -25,7 +25,7 @@ export function render({ access, pools }, route, memory, now) {
 }
 
 function state(key, now) {
-  const until = key.until && Date.parse(key.until) > now ? `, ${span(Date.parse(key.until) - now)} yet` : "";
+  const until = key.until && Date.parse(key.until) > now ? `, ${span(Date.parse(key.until) - now)} left` : "";
   return [badge(key.state, STATES[key.state]), key.reason && h("small", {}, ` ${REASONS[key.reason] ?? key.reason}${until}`)];
 }
 

@@ -31,7 +31,7 @@ function figure(title, plot, axis, table, note) {
     { class: "plot" },
     h("figcaption", {}, h("h2", {}, title), note && h("p", { class: "note" }, note)),
     h("div", { class: "canvas" }, axis.scale.map((text) => h("span", { class: "scale" }, text)), plot),
-    h("div", { class: "axis", "aria-hidden": "true" }, axis.labels.map((text) => h("span", {}, text))),
+    h("div", { class: axis.slots ? "axis slots" : "axis", "aria-hidden": "true" }, axis.labels.map((text) => h("span", {}, text))),
     h("details", { class: "behind" }, h("summary", {}, "As a table"), table),
   );
 }
@@ -88,9 +88,10 @@ export function columns({ title, note, bars, limit, valueText, heads }) {
     ),
     shown && svg("line", { class: "limit", x1: 0, x2: 100, y1: (100 - height(limit)).toFixed(2), y2: (100 - height(limit)).toFixed(2) }),
   );
-  const labels = bars.length > 1 ? [bars[0].short, bars.at(-1).short] : bars.map((bar) => bar.short);
+  const every = Math.ceil(bars.length / 6);
+  const slots = Array.from({ length: Math.max(bars.length, 6) }, (_, index) => ((bars.length - 1 - index) % every === 0 ? bars[index]?.short ?? "" : ""));
   const scale = [shown && limit >= greatest ? `limit ${valueText(limit)}` : valueText(most)];
-  return figure(title, plot, { labels, scale }, dataTable(title, heads, bars.map((bar) => [bar.name, valueText(bar.value)]).reverse()), note);
+  return figure(title, plot, { labels: slots, scale, slots: true }, dataTable(title, heads, bars.map((bar) => [bar.name, valueText(bar.value)]).reverse()), note);
 }
 
 // Parts of a whole in one bar, such as keys by state; `parts` are `{ name, count }`.

@@ -20,6 +20,6 @@ export function render(problem) {
       h("button", { type: "submit" }, "Sign in"),
       h("p", { class: "note", id: "kept" }, "It stays in this tab and is forgotten with it; it goes to the control plane alone, never into an address."),
     ),
-    command("Where do I get one?", `kubectl create token NAME --namespace NAMESPACE --audience ${AUDIENCE} --duration 8h`, "Of any ServiceAccount that has the rights. For a platform team those are of the cluster-wide role view; for a tenant, view of its namespace."),
+    command("Where do I get one?", `kubectl create token NAME --namespace NAMESPACE \\\n  --audience ${AUDIENCE} --duration 8h`, "Of any ServiceAccount that has the rights. For a platform team those are of the cluster-wide role view; for a tenant, view of its namespace."),
   );
 }

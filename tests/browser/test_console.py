@@ -1,0 +1,496 @@
+"""People look at the console in a browser: a real control plane, tokens that an API server reviews, and a ledger that was used."""
+
+import asyncio
+import base64
+import json
+import os
+import shlex
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from sqlalchemy import insert
+
+from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
+from mistral_voice.contract.v1alpha1.plan import PlanSpecification
+from mistral_voice.controlplane.ledger.decisions import KnownPlan
+from mistral_voice.controlplane.ledger.records import Scope
+from mistral_voice.controlplane.store import schema
+from mistral_voice.kube.client import Client
+from tests.browser.chromium import Page, running_page
+from tests.cluster import ApiServer
+from tests.support.ledger import World, a_report, a_request, ledger_at
+from tests.support.office import Office, an_office
+from tests.unit.contract.v1alpha1.plans import plan_spec
+
+SCREENSHOT = os.environ.get("CONSOLE_SCREENSHOT")
+LIMITS = {"concurrentSessions": 10, "sessionSecondsPerPeriod": 3600, "spendPerPeriod": "2.00"}
+SPEC: dict[str, Any] = {
+    "limits": LIMITS,
+    "total": {"concurrentSessions": 40, "sessionSecondsPerPeriod": 36_000, "spendPerPeriod": "24.00"},
+    "quantumSeconds": 300,
+}
+TEAMS = (
+    "billing",
+    "claims",
+    "concierge",
+    "dispatch",
+    "helpdesk",
+    "intake",
+    "reception",
+    "returns",
+    "sales",
+    "scheduling",
+    "support",
+    "triage",
+)
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&{{7*7}}${7*7}"
+
+
+@pytest.fixture
+async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Office]:
+    async with an_office(cluster, client, tmp_path, **SPEC) as office:
+        yield office
+
+
+@asynccontextmanager
+async def ledger_of(office: Office) -> AsyncIterator[World]:
+    """The office's ledger, asked as its broker port asks it, at the present time."""
+    async with ledger_at(office.database_url) as world:
+        world.now = time.time()
+        world.plans = dict.fromkeys(("gold", "iron"), KnownPlan(PlanSpecification.model_validate(plan_spec(**SPEC))))
+        world.ledger = world.replica()
+        task = asyncio.create_task(world.ledger.run())
+        try:
+            yield world
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def talked(
+    world: World, namespace: str, session: str, *, tokens: int, seconds: float, ends: bool, integration: str = "assistant"
+) -> None:
+    await world.ledger.admit(a_request(session, namespace=namespace, integration=integration, plan="gold"))
+    world.now += 0.002
+    report = a_report(session, tokens=tokens, seconds=seconds)
+    await (world.ledger.release(report) if ends else world.ledger.renew(report))
+
+
+async def a_busy_month(office: Office) -> None:
+    """Tenants that have talked in three months, some that talk now, one that was refused, and keys in all states."""
+    async with ledger_of(office) as world:
+        for months in (2, 1, 0):
+            world.now = time.time() - months * 31 * 86_400
+            for number, team in enumerate((office.own, *TEAMS)):
+                tokens = (number * 37 % 11 + 2) * 70_000 // (months + 1)
+                await talked(world, team, f"{team}-{months}", tokens=tokens, seconds=200 + number * 90, ends=months > 0 or number % 2 == 1)
+        for number in range(11):
+            await talked(world, "sales", f"sales-now-{number}", tokens=1_000, seconds=5, ends=False, integration="outbound")
+        rows = [
+            key_row("mistral-main", "Active", ""),
+            key_row("mistral-second", "Active", ""),
+            key_row(
+                "mistral-third", "Quarantined", "Mistral's rate limit was reached (429) by a key of its domain.", reason="rate", minutes=9
+            ),
+            key_row("mistral-old", "Draining", "It is withdrawn; 2 sessions still hold it."),
+        ]
+        async with world.database.writing() as connection:
+            await connection.execute(insert(schema.pool_keys), rows)
+    keys: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("first", "mistral-main", {}),
+        ("second", "mistral-second", {"weight": 3}),
+        ("third", "mistral-third", {"rateLimitDomain": "workspace-b"}),
+        ("old", "mistral-old", {"retire": True}),
+    )
+    spec = {"keys": [{"name": name, "secretRef": {"name": secret}, **more} for name, secret, more in keys]}
+    office.cluster.kubectl("patch", "mistralkeypool", "main", "--type", "merge", "--patch", json.dumps({"spec": spec}))
+
+
+def key_row(secret: str, state: str, message: str, reason: str | None = None, minutes: int = 0) -> dict[str, Any]:
+    now = int(time.time() * 1000)
+    times = {"until": now + minutes * 60_000 if minutes else None, "changed_at": now - 7_200_000, "probed_at": now - 90_000}
+    rest = {"generation": "1", "failures": 0, "probe_due_at": now + 300_000, "probe_broker": "", "probe_until": 0}
+    return {"pool": "main", "secret": secret, "state": state, "reason": reason, "message": message, **times, **rest}
+
+
+@asynccontextmanager
+async def console(office: Office, folder: Path) -> AsyncIterator[Page]:
+    """The console in a browser. At its end nothing was against its content security policy, nothing threw, and no address held a token."""
+    async with running_page(None, folder) as page:
+        await page.call("Log.enable")
+        await page.resize(1280, 860)
+        await page.open(office.origin + "/")
+        yield page
+        assert await page.evaluate("violations") == []
+        assert page.exceptions == []
+        seen = await page.evaluate("[location.href, ...performance.getEntriesByType('resource').map((entry) => entry.name)].join(' ')")
+        assert "eyJ" not in seen
+
+
+async def sign_in(page: Page, token: str) -> None:
+    await page.until("document.getElementById('token') !== null", "the sign-in")
+    await page.evaluate(f"document.getElementById('token').value = {json.dumps(token)}")
+    await page.evaluate("document.getElementById('token').form.requestSubmit()")
+
+
+async def visit(page: Page, address: str, title: str) -> None:
+    """Go to a view and wait until it stands there whole."""
+    await page.evaluate(f"location.hash = {json.dumps(address)}")
+    await page.until(
+        f"document.getElementById('title')?.textContent === {json.dumps(title)} && !document.querySelector('[aria-busy]')", title
+    )
+
+
+async def text(page: Page, selector: str = "main") -> str:
+    return str(await page.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
+
+
+def says(words: str, selector: str = "main") -> str:
+    return f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').includes({json.dumps(words)})"
+
+
+def rows(selector: str = ".listing") -> str:
+    return f"[...document.querySelectorAll('{selector} tbody tr')].map((row) => row.firstElementChild.innerText.trim())"
+
+
+async def test_a_platform_team_sees_plans_tenants_sessions_audit_and_keys(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page, ledger_of(office) as world:
+        await sign_in(page, await office.token("platform"))
+        await page.until(says("gold", ".card h2"), "the plans")
+        await visit(page, "#/plans/gold", "gold")
+        assert "13 tenants" in await text(page)
+        assert await page.evaluate("document.querySelectorAll('.tile .meter rect').length") >= 6
+        sessions = int((await text(page, ".tile .figure")).split()[0])
+        for number in range(5):
+            await talked(world, TEAMS[number], f"later-{number}", tokens=20_000, seconds=20, ends=False)
+            await page.evaluate("document.querySelector('[data-action=refresh]').click()")
+            await page.until(f"document.querySelector('.tile .figure').innerText.startsWith('{sessions + number + 1} ')", "another session")
+        assert (await page.evaluate(rows()))[0] in TEAMS
+        await taken(page)
+        await visit(page, "#/plans/gold?tab=sessions", "gold")
+        await page.until(says("sales-now-3"), "the sessions")
+        assert "mistral-medium-latest" in await text(page)
+        await visit(page, "#/plans/gold?tab=audit&event=Refused", "gold")
+        await page.until(says("Session refused", ".listing"), "the refusals")
+        assert set(await page.evaluate("[...document.querySelectorAll('.listing td .badge')].map((badge) => badge.innerText)")) == {
+            "Session refused"
+        }
+        await visit(page, "#/keys", "Keys")
+        assert await page.evaluate(rows()) == ["first", "second", "third", "old"]
+        told = await text(page)
+        assert "2 of 4 keys active" in told
+        assert "rate limit, 8 min left" in told
+        assert "mistral-main" not in told
+
+
+async def taken(page: Page) -> None:
+    """Take the documentation's picture, if it is asked for."""
+    if SCREENSHOT:
+        picture = await page.picture(82)
+        await asyncio.to_thread(Path(SCREENSHOT).write_bytes, picture)
+
+
+async def test_a_tenant_sees_its_own_and_is_told_in_a_sentence_what_it_may_not_read(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await sign_in(page, await office.token("tenant"))
+        await page.until(f"document.getElementById('title')?.textContent === '{office.own}'", "its own namespace")
+        assert await page.evaluate("location.hash") == f"#/namespaces/{office.own}"
+        own = await text(page)
+        assert "Plan gold" in own
+        assert await page.evaluate("document.querySelectorAll('.plot .bar').length") == 3
+        assert not any(team in own for team in TEAMS)
+        for address, title, sentence in (
+            ("#/", "Plans", "Your token may not read any plan's usage"),
+            ("#/keys", "Keys", "Your token may not read any pool's status"),
+            ("#/plans/gold", "gold", "You may not get mistralvoiceplans/usage gold"),
+            ("#/plans/unheard-of", "unheard-of", "You may not get mistralvoiceplans/usage unheard-of"),
+            ("#/namespaces/sales", "sales", "You may not get mistralvoiceintegrations in namespace sales"),
+            ("#/namespaces/sales?tab=audit", "sales", "You may not get mistralvoiceintegrations in namespace sales"),
+        ):
+            await visit(page, address, title)
+            await page.until(says(sentence), sentence)
+
+
+def expired_token(office: Office) -> str:
+    """A token that the API server's own key has signed, whose time is over."""
+    (file,) = office.cluster.folder.rglob("sa.key")
+    key = serialization.load_pem_private_key(file.read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    subject = f"system:serviceaccount:{office.own}:platform"
+    claims = {
+        "iss": "https://kubernetes.default.svc.cluster.local",
+        "aud": [CONTROL_PLANE_AUDIENCE],
+        "sub": subject,
+        "iat": 1_700_000_000,
+        "exp": 1_700_003_600,
+    }
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "ES256", "typ": "JWT"}, claims)]
+    signature = b"".join(half.to_bytes(32, "big") for half in decode_dss_signature(key.sign(b".".join(parts), ECDSA(hashes.SHA256()))))
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+async def test_a_token_that_is_not_accepted_is_told_why_and_is_not_kept(office: Office, tmp_path: Path) -> None:
+    await office.start()
+    async with console(office, tmp_path) as page:
+        for token, sentence in (
+            ("nonsense", "The token is not accepted"),
+            (await office.token("platform", None), f"Make one with --audience {CONTROL_PLANE_AUDIENCE}"),
+            (await office.token("platform", "mistral-voice-broker"), "This token is for mistral-voice-broker"),
+            (expired_token(office), "This token expired at 2023-11-14 23:13 UTC"),
+            ("", "Paste a token first"),
+        ):
+            await sign_in(page, token)
+            await page.until(says(sentence, "#problem"), sentence)
+            assert await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length") == 0
+        await sign_in(page, await office.token("platform"))
+        await page.until(says("gold", ".card h2"), "the plans")
+        await page.evaluate("document.querySelector('[data-action=sign-out]').click()")
+        await page.until("document.getElementById('token') !== null", "the sign-in")
+        assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_a_control_plane_that_is_away_is_told_and_so_is_a_token_that_has_ended_meanwhile(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await sign_in(page, await office.token("platform"))
+        await visit(page, "#/plans/gold?tab=audit", "gold")
+        await page.until("document.querySelectorAll('.listing tbody tr').length > 0", "the audit")
+        await office.stop()
+        await page.until(says("The control plane can't be reached. What you see is of", "#banner"), "the banner")
+        assert await page.evaluate("document.querySelectorAll('.listing tbody tr').length") > 0
+        await office.start()
+        await page.until("document.getElementById('banner').hidden", "the banner's end")
+        await office.stop()
+        office.cluster.kubectl("delete", "serviceaccount", "platform", "--namespace", office.own)
+        await office.start()
+        await page.until(says("The token is not accepted", "#problem"), "the sign-in")
+        assert await page.evaluate("sessionStorage.length") == 0
+        await sign_in(page, await office.token("all-plans"))
+        await page.until("document.getElementById('title')?.textContent === 'gold'", "the place where they were")
+        assert await page.evaluate("location.hash") == "#/plans/gold?tab=audit"
+
+
+async def test_names_that_are_code_stay_text(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    now = int(time.time() * 1000)
+    async with ledger_of(office) as world, world.database.writing() as connection:
+        balance = {
+            "plan": "gold",
+            "namespace": HOSTILE,
+            "period": time.strftime("%Y-%m", time.gmtime()),
+            "currency": "EUR",
+            "session_ms": 10**9,
+            "micro_units": 10**12,
+        }
+        for integration in ("", HOSTILE):
+            row = {"scope": Scope("gold", HOSTILE, integration).key, "integration": integration, **balance}
+            await connection.execute(insert(schema.balances), [row])
+        whose = {"plan": "gold", "namespace": HOSTILE, "integration": HOSTILE}
+        session = {"session": "a-hostile-one", "epoch": 1, "integration_uid": "", "broker": "", "models": HOSTILE, "started_at": now}
+        key = {"pool": "main", "secret": "x", "data_key": "x", "region": "Global"}
+        await connection.execute(insert(schema.sessions), [session | whose | key])
+        hold = {
+            "session": "a-hostile-one",
+            "epoch": 1,
+            "tenant": Scope("gold", HOSTILE).key,
+            "expires_at": now + 3_600_000,
+            "acknowledged_at": now,
+        }
+        await connection.execute(insert(schema.holds), [hold | whose | {"session_ms": 1, "micro_units": 1}])
+        audited = {"at": now, "event": HOSTILE[:40], "session": HOSTILE[:64], "reason": HOSTILE[:40], "message": HOSTILE}
+        await connection.execute(insert(schema.audit), [audited | whose])
+        spec = PlanSpecification.model_validate(plan_spec(**SPEC)).model_dump_json(by_alias=True, exclude_none=True)
+        await connection.execute(insert(schema.plans), [{"name": HOSTILE, "spec": spec, "changed_at": now, "deleted_at": None}])
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await page.evaluate("window.alert = () => { window.hacked = true; }; 0")
+        await sign_in(page, await office.token("platform"))
+        await page.until(says(HOSTILE, ".cards"), "the plan's name")
+        for address in ("#/plans/gold", "#/plans/gold?tab=sessions", "#/plans/gold?tab=audit"):
+            await visit(page, address, "gold")
+            await page.until(says(HOSTILE, ".listing"), address)
+        for address in (f"#/plans/{HOSTILE}", f"#/namespaces/{HOSTILE}", "#/plans/gold?find=<b>&sort=<b>&tab=<b>", "#/<b>"):
+            await page.evaluate(f"location.hash = {json.dumps(address)}")
+            await page.until("!document.querySelector('[aria-busy]') && document.querySelector('.sentence') !== null", address)
+        assert await page.evaluate("document.querySelectorAll('main img, main script, main b').length") == 0
+        assert await page.evaluate("window.hacked === undefined")
+
+
+async def test_nothing_scrolls_sideways_on_a_small_screen(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await page.resize(360, 740, "light")
+        await page.until("document.getElementById('token') !== null", "the sign-in")
+        await fits(page)
+        await sign_in(page, await office.token("platform"))
+        await page.until(says("gold", ".card h2"), "the plans")
+        await fits(page)
+        views = [
+            ("#/keys", "Keys"),
+            ("#/namespaces", "Namespaces"),
+            (f"#/namespaces/{office.own}", office.own),
+            ("#/namespaces/sales?tab=audit", "sales"),
+        ]
+        for address, title in [*[(f"#/plans/gold{tab}", "gold") for tab in ("", "?tab=sessions", "?tab=audit", "?tab=change")], *views]:
+            await visit(page, address, title)
+            await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+            await fits(page)
+
+
+async def fits(page: Page) -> None:
+    assert await page.evaluate("document.scrollingElement.scrollWidth") <= 360
+    wide = "[...document.querySelectorAll('body *')].filter((node) => node.getBoundingClientRect().right > 361)"
+    seen = f"{wide}.filter((node) => !node.closest('.unseen, .skip, .tabs, thead')).map((node) => node.outerHTML.slice(0, 200))"
+    assert await page.evaluate(seen) == []
+
+
+async def test_ten_thousand_tenants_come_page_by_page_in_the_order_that_is_asked_for(office: Office, tmp_path: Path) -> None:
+    async with ledger_of(office) as world, world.database.writing() as connection:
+        period = {"plan": "gold", "integration": "", "period": time.strftime("%Y-%m", time.gmtime()), "currency": "EUR"}
+        tenants = [(f"team-{number:05}", number * 7919 % 10_000) for number in range(10_000)]
+        values = [
+            {"scope": Scope("gold", name).key, "namespace": name, "session_ms": spend, "micro_units": spend * 100, **period}
+            for name, spend in tenants
+        ]
+        await connection.execute(insert(schema.balances), values)
+    await office.start()
+    by_spend = [name for name, spend in sorted(tenants, key=lambda tenant: -tenant[1])]
+    async with console(office, tmp_path) as page:
+        await sign_in(page, await office.token("platform"))
+        await visit(page, "#/plans/gold", "gold")
+        assert "10,000 tenants" in await text(page)
+        assert await page.evaluate(rows()) == by_spend[:25]
+        await page.evaluate("document.querySelector('[data-action=next]').click()")
+        await page.until(says("Page 2"), "the next page")
+        assert await page.evaluate(rows()) == by_spend[25:50]
+        # The order is changed by the keyboard.
+        await page.evaluate("document.querySelector('.sorter[data-value=name]').focus()")
+        await page.press("Enter", 13, "\r")
+        await page.until(
+            f"JSON.stringify({rows()}) === {json.dumps(json.dumps([f'team-{n:05}' for n in range(25)], separators=(',', ':')))}",
+            "the names' order",
+        )
+        assert await page.evaluate("document.querySelector('[aria-sort=ascending]').innerText.trim()") == "Namespace"
+        assert await page.evaluate("document.activeElement.dataset.value") == "name"
+        await page.evaluate("document.querySelector('[name=find]').focus()")
+        await page.type("0777")
+        await page.press("Enter", 13, "\r")
+        found = sorted(name for name, _ in tenants if "0777" in name)
+        await page.until(f"{rows()}.length === {len(found)}", "what was looked for")
+        assert await page.evaluate(rows()) == found
+
+
+async def test_it_stays_fresh_and_leaves_alone_what_somebody_does(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page, ledger_of(office) as world:
+        await sign_in(page, await office.token("platform"))
+        await visit(page, "#/plans/gold", "gold")
+        await page.evaluate("document.querySelector('[name=find]').focus()")
+        await page.type("half a na")
+        await page.evaluate("document.querySelector('.behind').open = true; document.querySelector('.listing tbody tr').mine = true; 0")
+        sessions = int((await text(page, ".tile .figure")).split()[0])
+        await talked(world, "triage", "one-more", tokens=10, seconds=1, ends=False)
+        await page.until(f"document.querySelector('.tile .figure').innerText.startsWith('{sessions + 1} ')", "the next look, by itself")
+        assert await page.evaluate("document.activeElement.name + document.activeElement.value") == "findhalf a na"
+        assert await page.evaluate("document.querySelector('.behind').open && document.querySelector('.listing tbody tr').mine")
+
+
+async def test_what_it_shows_to_copy_does_what_it_says(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+
+    async def run(page: Page, title: str, stdin: str | None = None) -> None:
+        commands = "[...document.querySelectorAll('.command')]"
+        found = f"{commands}.find((one) => one.querySelector('h3').innerText === {json.dumps(title)})"
+        await page.until(f"{found} !== undefined", title)
+        for line in str(await page.evaluate(f"{found}.querySelector('button').dataset.value")).splitlines():
+            program, *words = shlex.split(line, comments=True)
+            assert program == "kubectl"
+            office.cluster.kubectl(*words, stdin=stdin)
+
+    def spec(kind: str, name: str) -> Any:
+        return json.loads(office.cluster.kubectl("get", kind, name, "-o", "json").stdout)["spec"]
+
+    async with console(office, tmp_path) as page:
+        await sign_in(page, await office.token("platform"))
+        await visit(page, "#/plans/gold?tab=change", "gold")
+        assert "Now it is 2 EUR in a period." in await text(page)
+        await page.evaluate("document.querySelector('[name=amount-namespace-microUnits]').focus()")
+        await page.evaluate("document.activeElement.select()")
+        await page.type("3.5")
+        await page.until(says('{"spec":{"limits":{"spendPerPeriod":"3.50"}}}'), "the command")
+        await run(page, "Set this limit")
+        assert spec("mistralvoiceplan", "gold")["limits"] == {**LIMITS, "spendPerPeriod": "3.50"}
+        await page.until(says("Now it is 3.5 EUR in a period."), "the new limit")
+        await run(page, "Hold the plan")
+        await page.until(says("Held", ".heading"), "the hold")
+        await run(page, "Take sessions again")
+        await page.until("!document.querySelector('.heading').innerText.includes('Held')", "the hold's end")
+        await visit(page, "#/keys", "Keys")
+        await page.evaluate("document.querySelector('.changes').open = true")
+        await page.evaluate(f"document.querySelector('[name=space-main]').value = '{office.own}'")
+        await page.evaluate("document.querySelector('[name=space-main]').dispatchEvent(new Event('input', {bubbles: true}))")
+        await run(page, "Add a key", stdin="not-a-real-key")
+        await page.until(f"{rows()}.at(-1) === 'key-5'", "the new key")
+        assert office.cluster.kubectl("get", "secret", "mistral-key-5", "-n", office.own, "-o", "jsonpath={.data.apiKey}").stdout
+        await run(page, "Retire second")
+        assert [key["name"] for key in spec("mistralkeypool", "main")["keys"] if key.get("retire")] == ["second", "old"]
+
+
+async def test_everything_that_can_be_used_has_a_name_and_the_keyboard_reaches_it(office: Office, tmp_path: Path) -> None:
+    await a_busy_month(office)
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await page.until("document.getElementById('token') !== null", "the sign-in")
+        assert await unnamed(page) == []
+        await sign_in(page, await office.token("platform"))
+        for address, title in (
+            ("#/plans/gold", "gold"),
+            ("#/plans/gold?tab=change", "gold"),
+            ("#/keys", "Keys"),
+            (f"#/namespaces/{office.own}", office.own),
+        ):
+            await visit(page, address, title)
+            assert await unnamed(page) == []
+        assert await page.evaluate("document.activeElement.id") == "title"
+        await page.evaluate("window.former = true")
+        await page.call("Page.reload")
+        title = f"document.getElementById('title')?.textContent === '{office.own}'"
+        await page.until(f"window.former === undefined && {title}", "the same page, without another sign-in")
+        await page.press("Tab", 9)
+        assert await page.evaluate("document.activeElement.innerText") == "Skip to the content"
+
+
+async def unnamed(page: Page) -> list[str]:
+    """Controls, pictures and tables that a screen reader has no name for."""
+    tree = await page.call("Accessibility.getFullAXTree")
+    roles = {
+        "button",
+        "link",
+        "textbox",
+        "searchbox",
+        "combobox",
+        "spinbutton",
+        "table",
+        "navigation",
+        "image",
+        "columnheader",
+        "rowheader",
+    }
+    nodes = [node for node in tree["nodes"] if not node["ignored"] and node["role"]["value"] in roles]
+    assert nodes
+    return [node["role"]["value"] for node in nodes if not node.get("name", {}).get("value")]
