@@ -25,35 +25,8 @@ TABLE = {
 
 @pytest.fixture
 async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Office]:
-<<<<<<< HEAD
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
-    own, other = (f"t-{secrets.token_hex(5)}" for _ in range(2))
-    for name in (own, other):
-        await client.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for plan in ("gold", "iron"):
-        body = {"apiVersion": API_VERSION, "kind": PLAN_KIND, "metadata": {"name": plan}, "spec": plan_spec()}
-        await client.apply(PLANS, None, plan, body, field_manager="platform", force=True)
-    pool = {"keys": [{"name": "first", "secretRef": {"name": "mistral-main"}}]}
-    body = {"apiVersion": API_VERSION, "kind": POOL_KIND, "metadata": {"name": "main"}, "spec": pool}
-    await client.apply(POOLS, None, "main", body, field_manager="platform", force=True)
-    file = tmp_path / "roles.yaml"
-    file.write_text(yaml.safe_dump_all(item for role in ROLES for item in _granted(role, own)))
-    cluster.kubectl("apply", "-f", str(file))
-    argv = ["--name", "control-plane-0", "--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--brokers", "voice/broker"]
-    settings = parse([*argv, "--database-url", f"sqlite:///{tmp_path}/ledger.db", "--lease-name", f"control-plane-{own}"])
-    async with running_control_plane(settings, await load_access(cluster.kubeconfig)) as control_plane:
-        office = Office(client, f"http://127.0.0.1:{control_plane.port}/api/v1", own, other)
-        token = await office.token("all-plans")
-
-        async def ready() -> bool:
-            return (await office.ask("/plans/iron/usage", token))[0] == 200
-
-        await eventually(ready, "the control plane's plans")
-=======
     async with an_office(cluster, client, tmp_path) as office:
         await office.start()
->>>>>>> bc8803e (Let people see managed mode in a browser: a console of the control plane that reads, and shows the command where somebody wants to change something)
         yield office
 
 

@@ -86,7 +86,7 @@ class Office:
         async def ready() -> bool:
             return (await self.ask("/plans/iron/usage", token))[0] == 200
 
-        await eventually(ready, "the control plane's plans", timeout_seconds=30)
+        await eventually(ready, "the control plane's plans")
 
     async def stop(self) -> None:
         """Stop the control plane."""
