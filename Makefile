@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 # Most tests wait more than they compute: so many processes run beside each other, whatever the machine. A file's tests stay in one.
 WORKERS ?= 3
-BESIDE := -n $(WORKERS) --dist loadfile
+BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Of tests on a real node each process waits for pods nearly all the time.
 NODE_WORKERS ?= 4
 
