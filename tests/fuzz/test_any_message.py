@@ -39,11 +39,11 @@ def messages(number: int, seed: int) -> list[str]:
 
     draw()
     chance = random.Random(seed)
-    crossed = [variant(*chance.sample(drawn, 2), chance) for _ in range(number - len(drawn))]
+    crossed = [variant(chance, *chance.sample(drawn, 2)) for _ in range(number - len(drawn))]
     return chance.sample(drawn + crossed, number)
 
 
-def variant(text: str, other: str, chance: random.Random) -> str:
+def variant(chance: random.Random, text: str, other: str) -> str:
     """Return a message with some of another's fields, or with a piece of its text where neither is an event."""
     try:
         fields, strange = json.loads(text), json.loads(other)
