@@ -107,6 +107,23 @@ async def test_a_secret_that_is_void_is_named_as_such(gateway: GatewayHandle, pa
     assert await page.evaluate("document.getElementById('start').disabled") is False
 
 
+async def test_where_a_browser_gives_no_sound_the_page_says_where_it_does(gateway: GatewayHandle, page: Page) -> None:
+    await enter(page, gateway, first="Object.defineProperty(window, 'isSecureContext', { value: false }); 0")
+    await page.until("document.getElementById('problem').textContent.includes('by https, or from localhost')", "the reason")
+    assert gateway.lifecycle is not None
+    assert gateway.lifecycle.session_count == 0
+
+
+async def test_a_microphone_that_is_forbidden_leaves_the_keyboard(gateway: GatewayHandle, page: Page) -> None:
+    forbidden = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }; 0"
+    await enter(page, gateway, first=forbidden)
+    await page.until(IS_LIVE, "the connection")
+    assert "allow it beside the address" in await page.evaluate("document.getElementById('transcript').textContent")
+    assert await page.evaluate("document.getElementById('mute').hidden") is True
+    await typed(page, "Tell me about Paris.")
+    await page.until(f"{said_by('assistant')}.length > 0", "the reply")
+
+
 async def test_what_still_comes_of_an_interrupted_reply_is_not_played(gateway: GatewayHandle, page: Page) -> None:
     """Here the cancellation never arrives, so that much still comes."""
     await enter(

@@ -17,6 +17,12 @@ const orb = new Orb($("orb"));
 // The end is told when the connection closes; a reply may have ended just before it was to be cancelled.
 const EXPECTED = new Set(["session_expired", "response_cancel_not_active"]);
 
+const NO_MICROPHONE = {
+  NotAllowedError: "This page may not use the microphone: allow it beside the address, and start again",
+  NotFoundError: "There is no microphone",
+  NotReadableError: "There is no microphone: another program may hold it",
+};
+
 let connection = null;
 let microphone = null;
 let loudspeaker = null;
@@ -37,6 +43,7 @@ function activity(text) {
 
 // Tells whether there is a session in the end: it may close while the browser asks for the microphone.
 async function start(token) {
+  if (!window.isSecureContext) throw new Refused("Browsers give sound and microphone to pages that come by https, or from localhost, alone: open this one so.");
   const secret = await clientSecret(token);
   loudspeaker = new Loudspeaker({
     onBegin: (_, delayMs) => {
@@ -66,7 +73,7 @@ async function start(token) {
   } catch (error) {
     asked.stop();
     if (connection !== opened) return false;
-    transcript.note(`There is no microphone (${error.name}). You can type, and hear the replies.`);
+    transcript.note(`${NO_MICROPHONE[error.name] ?? `There is no microphone (${error.name})`}. You can type, and hear the replies.`);
   }
   return true;
 }
