@@ -190,6 +190,8 @@ async def test_a_platform_team_sees_plans_tenants_sessions_audit_and_keys(office
         assert "2 of 4 keys active" in told
         assert "rate limit, 8 min left" in told
         assert "mistral-main" not in told
+        await visit(page, "#/keys?pool=main", "Keys of main")
+        await page.until(says("Key retired", ".panel:last-of-type"), "what happened to the keys")
 
 
 async def taken(page: Page) -> None:

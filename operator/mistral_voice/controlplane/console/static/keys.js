@@ -1,25 +1,38 @@
 // Pools: the state of each key, by the key's name. Neither values nor Secrets are known here.
 
+import { query } from "./api.js";
 import { addKey, retireKey } from "./commands.js";
 import { h } from "./dom.js";
 import { number, plural, span } from "./format.js";
-import { badge, command, heading, listing, sentence, unsaid } from "./parts.js";
+import { badge, command, crumbs, heading, link, listing, PAGE, pager, seg, sentence, unsaid, when } from "./parts.js";
 import { parts } from "./plots.js";
 
 const STATES = { Active: "good", Probing: "info", Draining: "warn", Quarantined: "bad", Retired: "off" };
 const REASONS = { auth: "refused by Mistral", rate: "rate limit", billing: "account can't pay" };
 
-export async function load(ask) {
-  const [access, pools] = await Promise.all([ask("/access"), ask("/pools")]);
-  return { access: access.value, pools };
+const EVENTS = {
+  KeyAdded: ["Key added", "info"],
+  KeyActive: ["Key active", "good"],
+  KeyQuarantined: ["Key quarantined", "bad"],
+  KeyRotated: ["Key rotated", "info"],
+  KeyDraining: ["Key draining", "warn"],
+  KeyRetired: ["Key retired", "off"],
+  KeyRemoved: ["Key removed", "off"],
+};
+
+export async function load(ask, route, memory) {
+  const wanted = route.query.get("pool");
+  const happened = wanted && ask(`/pools/${seg(wanted)}/audit${query({ cursor: memory.cursor("audit"), limit: PAGE })}`);
+  const [access, pools, audit] = await Promise.all([ask("/access"), ask("/pools"), happened]);
+  return { access: access.value, pools, audit };
 }
 
-export function render({ access, pools }, route, memory, now) {
+export function render({ access, pools, audit }, route, memory, now) {
   if (pools.failure) return [heading("Keys"), unsaid(pools.failure)];
   const wanted = route.query.get("pool");
   const items = pools.value.items.filter((pool) => !wanted || pool.pool === wanted);
-  const title = heading("Keys", h("p", { class: "lead" }, "By name and state; their values lie in Secrets that only brokers may read."));
-  if (items.length) return [title, items.map((pool) => section(pool, memory, now)), !access.allPools && h("p", { class: "note" }, "Your token may read the pools that are listed here; there may be others.")];
+  const title = [wanted && crumbs(link("/keys", "Keys"), wanted), heading(wanted ? `Keys of ${wanted}` : "Keys", h("p", { class: "lead" }, "By name and state; their values lie in Secrets that only brokers may read."))];
+  if (items.length) return [title, items.map((pool) => section(pool, memory, now, wanted)), audit && happenings(audit, memory, now), !access.allPools && h("p", { class: "note" }, "Your token may read the pools that are listed here; there may be others.")];
   if (access.allPools) return [title, sentence(wanted ? `There is no pool ${wanted}.` : "There is no pool yet.", "A MistralKeyPool names the Secrets of the platform's keys.")];
   return [title, h("div", { class: "sentence", "data-kind": "denied" }, h("strong", {}, wanted ? `Your token may not read the pool ${wanted}` : "Your token may not read any pool's status"), h("p", {}, `${access.user} needs the right “get mistralkeypools/status”, of the whole cluster or for a pool by its name.`))];
 }
@@ -29,7 +42,24 @@ function state(key, now) {
   return [badge(key.state, STATES[key.state]), key.reason && h("small", {}, ` ${REASONS[key.reason] ?? key.reason}${until}`)];
 }
 
-function section(pool, memory, now) {
+function happenings(audit, memory, now) {
+  const columns = [
+    { name: "At (UTC)", cell: (entry) => when(entry.at, now) },
+    { name: "Event", cell: (entry) => badge(...(EVENTS[entry.event] ?? [entry.event])) },
+    { name: "What", cell: (entry) => entry.message },
+  ];
+  const page = audit.value;
+  return h(
+    "section",
+    { class: "panel", "data-key": "happened" },
+    h("h2", {}, "What happened"),
+    audit.failure
+      ? unsaid(audit.failure)
+      : [listing({ caption: "What happened to the keys, the latest first", columns, items: page.items, keyOf: (entry) => String(entry.id), empty: "Nothing that is kept yet." }), pager(memory, "audit", page, ["Newer", "Older"])],
+  );
+}
+
+function section(pool, memory, now, wanted) {
   const counts = Object.keys(STATES).map((name) => ({ name, count: pool.keys.filter((key) => key.state === name).length }));
   const ago = (at) => (at ? h("span", { title: at }, `${span(now - Date.parse(at))} ago`) : "never");
   const columns = [
@@ -46,11 +76,12 @@ function section(pool, memory, now) {
   return h(
     "section",
     { class: "panel pool", "data-key": pool.pool },
-    h("header", {}, h("h2", { class: "name" }, pool.pool), badge(pool.region), badge(`${pool.activeKeys} of ${plural(pool.keys.length, "key")} active`, pool.activeKeys ? "good" : "bad")),
+    h("header", {}, h("h2", { class: "name" }, link(`/keys?pool=${seg(pool.pool)}`, pool.pool)), badge(pool.region), badge(`${pool.activeKeys} of ${plural(pool.keys.length, "key")} active`, pool.activeKeys ? "good" : "bad")),
     h("figure", { class: "states" }, parts(counts), h("figcaption", {}, tell)),
     pool.activeKeys === 0 && h("p", { class: "notice", "data-kind": "bad" }, "No key of this pool takes a session: its plans refuse new ones."),
     listing({ caption: `Keys of the pool ${pool.pool}`, columns, items: pool.keys, keyOf: (key) => key.name, empty: "This pool has no keys." }),
     changes(pool, memory),
+    !wanted && h("p", { class: "note" }, link(`/keys?pool=${seg(pool.pool)}`, "What happened to these keys")),
   );
 }
 
