@@ -48,7 +48,7 @@ class SmallControlPlane:
     releases: list[LeaseReport] = field(default_factory=list)
     reports: list[KeyReport] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
-    _epochs: dict[str, int] = field(default_factory=dict)
+    _epochs: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def usage_of(self, session: str) -> list[Usage]:
         """Return the last usage of each epoch that was released."""
@@ -74,15 +74,16 @@ class SmallControlPlane:
         self.leases.append(wanted)
         if self.refusal is not None:
             return _json(self.refusal, 409)
-        if self._epochs.get(wanted.session, 0) > wanted.epoch:
+        epoch, line = self._epochs.get(wanted.session, (0, ""))
+        if epoch > wanted.epoch or (epoch == wanted.epoch and line != wanted.broker):
             return _json(Refusal(RefusalReason.EPOCH_OVER, "The session has moved."), 409)
-        self._epochs[wanted.session] = wanted.epoch
+        self._epochs[wanted.session] = wanted.epoch, wanted.broker
         return _json(self._grant(wanted.session, wanted.epoch))
 
     async def _renew(self, request: web.Request) -> web.Response:
         report = decode(await self._body(request), LeaseReport)
         self.renewals.append(report)
-        if self._epochs.get(report.session, 0) > report.epoch:
+        if self._epochs.get(report.session, (0, ""))[0] > report.epoch:
             return _json(Refusal(RefusalReason.EPOCH_OVER, "The session has moved."), 409)
         if self.renewal_refusal is not None:
             return _json(self.renewal_refusal, 409)

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from msgspec import structs
 
+from mistral_voice.broker.directory import INTEGRATIONS
 from mistral_voice.broker.main import Broker
 from mistral_voice.contract.lease import Ends, Moving, Refusal, RefusalReason
 from mistral_voice.runtime.clock import Clock
@@ -131,6 +132,35 @@ async def test_a_session_survives_its_broker(place: Place) -> None:
             leases = place.control_plane.leases
             assert [(lease.epoch, lease.broker.partition("/")[0]) for lease in leases] == [(1, "broker-0"), (2, "broker-1")]
             assert len({lease.session for lease in leases}) == 1
+
+
+async def test_a_session_finds_another_broker_though_its_first_attempts_fail(place: Place) -> None:
+    """An attempt whose lease was granted, and then came to nothing, stands in the way of no later one: each has an epoch of its own."""
+    async with place.broker_process("broker-0") as first, place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
+        assert await ask(client)
+        good = place.control_plane.key
+        place.control_plane.key = structs.replace(good, secret="missing")
+        async with place.broker("broker-1"):
+            place.service.backends.remove(first.port)
+            first.kill()
+            await eventually(lambda: place.control_plane.releases, "an attempt that failed, and was given back")
+            place.control_plane.key = good
+            assert await ask(client)
+            epochs = [lease.epoch for lease in place.control_plane.leases]
+            assert epochs == list(range(1, len(epochs) + 1))
+            assert len(epochs) > 2
+
+
+async def test_a_session_of_an_integration_that_is_made_anew_ends(place: Place, broker: Broker) -> None:
+    place.control_plane.renew_after_seconds = 1
+    tenant = await place.tenant()
+    async with hand(place.url, place.ca_file) as reach, reach.line(await place.token(tenant)) as line:
+        assert line.opened
+        await place.client.delete(INTEGRATIONS, tenant.namespace, "hello")
+        await place.put_integration(tenant.namespace)
+        ends = await line.next()
+        assert isinstance(ends, Ends)
+        assert ends.reason in (RefusalReason.LEASE_EXPIRED, RefusalReason.NOT_MANAGED), "whether or not it was seen to be gone"
 
 
 async def test_a_broker_that_drains_lets_its_sessions_move_between_two_turns(place: Place) -> None:
