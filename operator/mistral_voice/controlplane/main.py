@@ -93,7 +93,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
         database = await closing.enter_async_context(open_database(settings.url(), own_clock=clock.wall))
         await catalogue.recall(database)
         keys = KeyRing(database, lambda: catalogue.pools)
-        ledger = Ledger(database, lambda: catalogue.plans, keys.choose)
+        ledger = Ledger(database, lambda: catalogue.plans, keys.choose, charged=metrics.charged)
         plans_changed = asyncio.Event()
         watch = CatalogueWatch(kube, catalogue, plans_changed.set)
         upkeep = Upkeep(database, ledger, keys, catalogue, metrics, clock.monotonic, settings.retention, watch, plans_changed)

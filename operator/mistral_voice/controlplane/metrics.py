@@ -1,10 +1,18 @@
-"""What the control plane counts for Prometheus. Labels: plan, reason, and names of states; never a session, a tenant's user or a key."""
+"""What the control plane counts for Prometheus.
+
+Labels: plan, mode, model, unit, reason, and names of states; never a session, a tenant's user or a key.
+"""
+
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mistral_voice.contract.lease import LeaseGrant, Refusal
+from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
+from mistral_voice.controlplane.ledger.records import Entry
 
 PREFIX = "mistral_voice_control_plane_"
+MODE = "managed"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
@@ -15,7 +23,10 @@ class ControlPlaneMetrics:
         self._answers = Counter(
             f"{PREFIX}answers", "Answers to brokers, by what was asked and why it was refused.", ["asked", "reason"], registry=registry
         )
-        self._refusals = Counter(f"{PREFIX}refusals", "Sessions that were refused, by plan.", ["plan", "reason"], registry=registry)
+        self._refusals = Counter(f"{PREFIX}refusals", "Sessions that were refused, by plan.", ["plan", "mode", "reason"], registry=registry)
+        use = ["plan", "mode", "model"]
+        self._used = Counter(f"{PREFIX}used", "What was charged of a model, in its unit.", [*use, "unit"], registry=registry)
+        self._spent = Counter(f"{PREFIX}spent", "What that cost, in the plan's currency.", [*use, "currency"], registry=registry)
         self.admission_seconds = Histogram(f"{PREFIX}admission_seconds", "Time to decide on a lease.", buckets=_BUCKETS, registry=registry)
         self.unavailable = Counter(f"{PREFIX}ledger_unavailable", "Requests that the database could not answer.", registry=registry)
         self.expired = Counter(f"{PREFIX}expired_leases", "Leases that ran out and were settled by estimate.", registry=registry)
@@ -29,4 +40,11 @@ class ControlPlaneMetrics:
         reason = answer.reason.value if isinstance(answer, Refusal) else ""
         self._answers.labels(asked, reason).inc()
         if plan and reason and reason != "PlanNotFound":
-            self._refusals.labels(plan, reason).inc()
+            self._refusals.labels(plan, MODE, reason).inc()
+
+    def charged(self, entries: Sequence[Entry]) -> None:
+        """Count what this replica charged by reports. Estimates, and what is taken back of them, name no model: balances have them."""
+        for entry in entries:
+            if entry.unit is not None:
+                self._used.labels(entry.tenant.plan, MODE, entry.model, entry.unit.value).inc(entry.amount)
+                self._spent.labels(entry.tenant.plan, MODE, entry.model, entry.window.currency).inc(entry.micro_units / MICRO_UNITS)

@@ -10,12 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
 from mistral_voice.controlplane.api.standings import plan_usage
 from mistral_voice.controlplane.catalogue import Catalogue
-from mistral_voice.controlplane.metrics import PREFIX
+from mistral_voice.controlplane.metrics import MODE, PREFIX
 from mistral_voice.controlplane.store.database import Database
 
 EVERY_SECONDS: Final = 15.0
 _LABELS: Final = ("plan", "mode")
-_MODE: Final = "managed"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -49,6 +48,6 @@ class PlanFigures:
         for gauge in (self._sessions, self._seconds, self._spent):
             gauge.clear()
         for usage in found:
-            self._sessions.labels(usage.plan, _MODE).set(usage.total.held.sessions)
-            self._seconds.labels(usage.plan, _MODE).set(usage.total.used.session_ms / 1000)
-            self._spent.labels(usage.plan, _MODE, usage.currency).set(usage.total.used.micro_units / MICRO_UNITS)
+            self._sessions.labels(usage.plan, MODE).set(usage.total.held.sessions)
+            self._seconds.labels(usage.plan, MODE).set(usage.total.used.session_ms / 1000)
+            self._spent.labels(usage.plan, MODE, usage.currency).set(usage.total.used.micro_units / MICRO_UNITS)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from mistral_voice.contract.lease import LeaseAnswer, LeaseReport, LeaseRequest, Refusal, RefusalReason
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.operations import Admit, Expire, Operation, Release, Renew
+from mistral_voice.controlplane.ledger.records import Entry
 from mistral_voice.controlplane.ledger.transaction import ChooseKey, carry_out
 from mistral_voice.controlplane.store import reading
 from mistral_voice.controlplane.store.database import Database, Dialect
@@ -46,7 +47,7 @@ class _Waiting:
 
 
 class Ledger:
-    """Grants, renews and takes back leases. `run` must run meanwhile."""
+    """Grants, renews and takes back leases. `run` must run meanwhile. `charged` hears what was committed."""
 
     def __init__(
         self,
@@ -54,10 +55,12 @@ class Ledger:
         plans: Callable[[], Mapping[str, KnownPlan]],
         choose_key: ChooseKey,
         limits: LedgerLimits | None = None,
+        charged: Callable[[Sequence[Entry]], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._plans = plans
         self._choose_key = choose_key
+        self._charged = charged
         self._limits = limits or LedgerLimits()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(self._limits.waiting)
         self._asking: Counter[str] = Counter()
@@ -164,7 +167,9 @@ class Ledger:
             raise LedgerUnavailable(_cause(error)) from error
 
     async def _carry_out(self, operations: list[Operation]) -> list[LeaseAnswer | None]:
-        return await carry_out(self._database, operations, self._plans(), self._choose_key)
+        answers, charged = await carry_out(self._database, operations, self._plans(), self._choose_key)
+        self._charged(charged)
+        return answers
 
     async def _ask(self, operation: Operation) -> LeaseAnswer | None:
         waiting = _Waiting(operation, asyncio.get_running_loop().create_future())

@@ -9,7 +9,7 @@ from mistral_voice.contract.lease import KeyReference, LeaseAnswer, Refusal, Ref
 from mistral_voice.controlplane.ledger.decisions import Decision, Known, KnownPlan, admit, expire, release, renew
 from mistral_voice.controlplane.ledger.desk import Desk, Read, scopes_to_lock
 from mistral_voice.controlplane.ledger.operations import Admit, Expire, Operation, Release, Renew, epoch_of
-from mistral_voice.controlplane.ledger.records import Balance, Session, Tenant
+from mistral_voice.controlplane.ledger.records import Balance, Entry, Session, Tenant
 from mistral_voice.controlplane.ledger.window import window_of
 from mistral_voice.controlplane.store import reading, writing
 from mistral_voice.controlplane.store.database import Database
@@ -24,8 +24,10 @@ NOBODY: Final = Tenant("", "", "")
 
 async def carry_out(
     database: Database, operations: Sequence[Operation], plans: Mapping[str, KnownPlan], choose_key: ChooseKey
-) -> list[LeaseAnswer | None]:
-    """Carry out operations in one transaction and return their answers. Raises SQLAlchemyError, and then nothing was done.
+) -> tuple[list[LeaseAnswer | None], Sequence[Entry]]:
+    """Carry out operations in one transaction; return their answers, and what was charged.
+
+    Raises SQLAlchemyError, and then nothing was done.
 
     On PostgreSQL the rows of the tenants' balances are locked first and in one order for all, so that transactions about the same tenant
     follow each other and those about different tenants don't; on SQLite one transaction follows the other anyway. The time is looked at
@@ -35,7 +37,7 @@ async def carry_out(
         desk, tenants = await _gather(database, connection, operations, plans)
         answers = [_decide(desk, operation, tenants, choose_key) for operation in operations]
         await writing.write(connection, database.dialect, desk.written)
-    return answers
+    return answers, desk.written.entries
 
 
 async def _gather(
@@ -47,18 +49,18 @@ async def _gather(
     tenants = {name: session.tenant for name, session in known.items()}
     asking = [tenant for tenant in map(_tenant_of, operations) if tenant is not None]
     scopes = scopes_to_lock([*tenants.values(), *asking], plans)
-    balances = await reading.balances(connection, scopes)
+    balances, now = await reading.locked(database, connection, scopes)
     missing = [scope for scope in scopes if scope not in balances and scope.plan in plans]
     if missing:
-        now = await database.now(connection)
         made = [Balance(scope, window_of(plans[scope.plan].spec, now)) for scope in missing]
         await writing.make_balances(connection, database.dialect, made)
-        balances = await reading.balances(connection, scopes)
-    now = await database.now(connection)
+        balances, now = await reading.locked(database, connection, scopes)
+    sessions = await reading.sessions(connection, names)
     read = Read(
-        sessions=await reading.sessions(connection, names),
-        holds=await reading.holds(connection, names),
-        counted=await reading.counted(connection, names),
+        sessions=sessions,
+        # Sessions that nobody knows have neither.
+        holds=await reading.holds(connection, sessions) if sessions else {},
+        counted=await reading.counted(connection, sessions) if sessions else {},
         balances=balances,
         held=await reading.held(connection, scopes, now),
     )

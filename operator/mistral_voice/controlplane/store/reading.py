@@ -1,10 +1,10 @@
 """Read the ledger's records, within a transaction that goes on to write."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, and_, case, func, select
+from sqlalchemy import Label, Row, and_, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.lease import KeyReference, Unit
@@ -13,6 +13,9 @@ from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.desk import EpochKey
 from mistral_voice.controlplane.ledger.records import Balance, Counted, EpochState, Held, Hold, Scope, Session, Tenant, Window
 from mistral_voice.controlplane.store import schema
+from mistral_voice.controlplane.store.database import Database
+
+_SERVERS_NOW: Final[Label[Any]] = literal_column("floor(extract(epoch FROM clock_timestamp()) * 1000)").label("server_now")
 
 
 async def sessions(connection: AsyncConnection, names: Iterable[str]) -> dict[str, Session]:
@@ -22,13 +25,19 @@ async def sessions(connection: AsyncConnection, names: Iterable[str]) -> dict[st
     return {row.session: _session(row) for row in rows}
 
 
-async def balances(connection: AsyncConnection, scopes: Sequence[Scope]) -> dict[Scope, Balance]:
-    """Return the balances of scopes and lock them, in the order of their keys. SQLite's transaction has locked everything already."""
+async def locked(database: Database, connection: AsyncConnection, scopes: Sequence[Scope]) -> tuple[dict[Scope, Balance], int]:
+    """Return the balances of scopes, locked in the order of their keys, and the time at which the last of them was.
+
+    SQLite's transaction has locked everything already. PostgreSQL's time comes with the rows, which it hands out as it locks them.
+    """
     table = schema.balances
-    keys = [scope.key for scope in scopes]
-    rows = await connection.execute(select(table).where(table.c.scope.in_(keys)).order_by(table.c.scope).with_for_update())
+    chosen = select(table).where(table.c.scope.in_([scope.key for scope in scopes])).order_by(table.c.scope).with_for_update()
+    is_told = database.clock is None
+    rows = (await connection.execute(select(chosen.subquery(), _SERVERS_NOW) if is_told else chosen)).all()
     known = {scope.key: scope for scope in scopes}
-    return {known[row.scope]: balance_of(row, known[row.scope]) for row in rows}
+    found = {known[row.scope]: balance_of(row, known[row.scope]) for row in rows}
+    now = max(int(row.server_now) for row in rows) if is_told and rows else await database.now(connection)
+    return found, now
 
 
 def balance_of(row: Row[Any], scope: Scope) -> Balance:
