@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -109,7 +110,7 @@ def _report(findings: Findings, late_ms: float, cpu_percent: float) -> str:
         turns=tuple(findings.turns),
         bargein_ms=tuple(findings.bargein_ms),
         unanswered=findings.unanswered,
-        errors=tuple(findings.errors[:20]),
+        errors=tuple(f"{count} × {error}" for error, count in Counter(findings.errors).most_common(20)),
         calls=findings.calls,
         lost_calls=findings.lost_calls,
         late_ms=late_ms,
