@@ -18,6 +18,7 @@ from mistral_voice.kube.resources import DEPLOYMENT, LEASE, POD
 from tests.e2e.killing import KILL_SECONDS, kill
 from tests.e2e.place import RELEASE, SYSTEM, Place
 from tests.e2e.team import NO_PODS, Team
+from tests.support.stalls import stalls
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("operators")]
@@ -118,11 +119,14 @@ async def test_the_follower_leads_at_once_when_the_leader_is_stopped(operators: 
     await team.condition("support", "Healthy", "True")
 
 
-async def test_another_leads_when_the_leader_is_killed(operators: Operators, team: Team) -> None:
+async def test_another_leads_within_twenty_seconds_when_the_leader_is_killed(operators: Operators, team: Team) -> None:
     leader, lease = await operators.leader(), await operators.lease()
     await team.put_key()
-    killing = asyncio.create_task(kill(operators.place, leader))
-    await operators.taken_over(lease, leader)
+    with stalls() as stalled_seconds:
+        killing = asyncio.create_task(kill(operators.place, leader))
+        takeover = await operators.taken_over(lease, leader)
+        # Each process of a busy machine stalls for as long as we do, and several play a part.
+        assert takeover.after_seconds <= 20 + 4 * stalled_seconds()
     await killing
     await team.apply("support", gateway=NO_PODS)
     await team.condition("support", "Healthy", "True")
