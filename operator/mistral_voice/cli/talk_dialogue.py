@@ -108,6 +108,8 @@ class Talk:
 
     async def _expect_session(self) -> None:
         created = await self._receive()
+        if created.get("type") == "error":
+            raise TalkError(f"The gateway refused the session: {created['error']['message']}")
         if created.get("type") != "session.created":
             raise TalkError(f"The server did not begin a session but sent {created.get('type')!r}; is this a Realtime endpoint?")
         session = created["session"]

@@ -202,11 +202,21 @@ async def test_a_certificate_that_is_not_trusted(mistral: SimulatorHandle, quest
         assert (status, ANSWER in out) == (0, True)
 
 
-async def test_a_server_that_speaks_another_protocol(tmp_path: Path, question: Path) -> None:
+@pytest.mark.parametrize(
+    ("greeting", "sentence"),
+    [
+        ('{"type": "welcome"}', "sent 'welcome'; is this a Realtime endpoint?"),
+        (
+            '{"type": "error", "error": {"code": "managed_seconds_exhausted", "message": "The plan has no room for more."}}',
+            "The gateway refused the session: The plan has no room for more.",
+        ),
+    ],
+)
+async def test_a_server_that_begins_no_session(question: Path, greeting: str, sentence: str) -> None:
     async def greet(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_str('{"type": "welcome"}')
+        await socket.send_str(greeting)
         await socket.close()
         return socket
 
@@ -221,8 +231,7 @@ async def test_a_server_that_speaks_another_protocol(tmp_path: Path, question: P
         status, _, err = await talk("--url", f"ws://127.0.0.1:{port}", "--in", question, MISTRAL_VOICE_TOKEN="t")
     finally:
         await runner.cleanup()
-    assert status == 1
-    assert "is this a Realtime endpoint?" in err
+    assert (status, sentence in err) == (1, True), err
 
 
 async def test_a_question_with_a_pause_is_asked_to_its_end(gateway: GatewayHandle, mistral: SimulatorHandle, tmp_path: Path) -> None:
