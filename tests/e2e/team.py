@@ -85,6 +85,13 @@ class Team(TenantHands):
     @contextlib.asynccontextmanager
     async def session(self, name: str = "support", *, token: str | None = None, pod: str | None = None) -> AsyncIterator[RealtimeClient]:
         """Hold a session with the gateway while the context lasts; with a pod of it, if one is named."""
+        async with self.connection(name, token=token, pod=pod) as client:
+            client.session = (await client.until("session.created"))["session"]
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def connection(self, name: str = "support", *, token: str | None = None, pod: str | None = None) -> AsyncIterator[RealtimeClient]:
+        """Hold a connection to the gateway, which admits or refuses a session by the first event."""
         target = f"pod/{pod or (await self.serving_pod(name))['metadata']['name']}"
         headers = {"Authorization": f"Bearer {token or await self.token(name)}"}
         with port_forward(self.place.cluster, self.namespace, target, CLIENT_PORT) as port:
@@ -92,9 +99,7 @@ class Team(TenantHands):
             async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, max_msg_size=2**25) as socket:
                 attentive = Attentive(socket)
                 async with attentive.reading():
-                    client = RealtimeClient(attentive)
-                    client.session = (await client.until("session.created"))["session"]
-                    yield client
+                    yield RealtimeClient(attentive)
 
     def differs(self, resource: Resource, name: str, former: KubeObject) -> Callable[[], Awaitable[bool]]:
         """Return a question: is there another object of this name?"""
