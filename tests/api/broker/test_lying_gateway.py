@@ -62,7 +62,7 @@ async def test_all_that_lines_of_one_session_use_is_charged(place: Place, whole:
         for line in (first, second):
             assert (await reach.chat(line.opened.ticket))[0] == 200
             told += 1
-    await eventually(lambda: whole.count("holds") == 0, "both releases")
+    await eventually(whole.all_is_told, "both releases")
     records = [record for record in await place.mistral.requests(key_id="pool") if record["endpoint"] == "chat"]
     assert len(records) == told == 2
     tokens = whole.rows(
@@ -91,7 +91,7 @@ async def test_another_tenants_session_is_out_of_reach(place: Place, whole: Whol
                 async with reach.line(token, "sess_1", epoch) as stolen:
                     assert stolen.refused.reason is RefusalReason.EPOCH_OVER
         assert (await reach.chat(line.opened.ticket))[0] == 200
-    await eventually(lambda: whole.count("holds") == 0, "the release")
+    await eventually(whole.all_is_told, "the release")
     assert whole.charged(owner.namespace)[1] > 0
     assert whole.charged(thief.namespace) == (0, 0)
 

@@ -63,6 +63,10 @@ class Whole:
         conditions = " and ".join(f"{name} = ?" for name in where) or "true"
         return int(self.rows(f"select count(*) from {table} where {conditions}", *where.values())[0][0])
 
+    def all_is_told(self) -> bool:
+        """Tell whether the last of each session's use was reported: a lease that merely ran out holds nothing either."""
+        return self.count("holds") == 0 and self.count("usage", state="Open") == 0 and self.count("usage", state="Released") > 0
+
     def charged(self, namespace: str) -> tuple[int, int]:
         """Return the milliseconds and micro-units of a namespace's entries."""
         sums = "select coalesce(sum(session_ms), 0), coalesce(sum(micro_units), 0) from entries where namespace = ?"
