@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.inputs import Input
-from mistral_voice.mistral.stream.errors import StreamError
+from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 Emit = Callable[[Input], None]
 """Hands an input to the session, at once."""
@@ -31,6 +31,8 @@ ATTEMPTS = 2
 """A request that failed for a passing reason, and of which nothing has reached the client, is made once more."""
 RETRY_SECONDS = 0.25
 """The pause before it."""
+LAST_WORDS_SECONDS = 1.0
+"""What Mistral said before it closed a socket is read for so long once a write to it has failed."""
 
 
 def fault_of(error: StreamError) -> Fault:
@@ -38,11 +40,21 @@ def fault_of(error: StreamError) -> Fault:
     return Fault(error.kind, error.message)
 
 
+def _found_it_closed(sender: asyncio.Task[None]) -> bool:
+    error = None if sender.cancelled() else sender.exception()
+    return isinstance(error, StreamError) and error.kind is FaultKind.DISCONNECTED
+
+
 async def alongside(main: Coroutine[Any, Any, None], helper: Coroutine[Any, Any, None]) -> None:
-    """Run `main` with `helper` beside it. When `main` ends, so does the helper; an error of either ends both and is raised."""
+    """Run `main` with `helper` beside it. When `main` ends, so does the helper; an error of either ends both and is raised.
+
+    A helper that finds its socket closed may know it sooner than `main`, which has yet to read what Mistral said last: that is waited for.
+    """
     tasks = [asyncio.create_task(main), asyncio.create_task(helper)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0] not in done and _found_it_closed(tasks[1]):
+            done, _ = await asyncio.wait(tasks[:1], timeout=LAST_WORDS_SECONDS)
         if tasks[0] not in done:
             tasks[1].result()
         await tasks[0]
