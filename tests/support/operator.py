@@ -16,6 +16,8 @@ import yaml
 
 from tests.support.waiting import WAIT_SECONDS, eventually
 
+_LISTEN = "0A"
+
 
 @dataclass
 class OperatorProcess:
@@ -24,16 +26,12 @@ class OperatorProcess:
     process: asyncio.subprocess.Process
     log_path: Path
     _http: aiohttp.ClientSession = field(repr=False)
-    _log_before: int = 0
     _port: int = 0
 
     @property
     def port(self) -> int:
         """Its side port; 0 until it listens."""
-        if not self._port:
-            own = self.log_path.read_bytes()[self._log_before :].decode()
-            lines = (json.loads(line) for line in own.splitlines() if line.startswith("{") and line.endswith("}"))
-            self._port = next((int(line["metrics_port"]) for line in lines if line["message"] == "listening"), 0)
+        self._port = self._port or _listening_port(self.process.pid)
         return self._port
 
     @property
@@ -94,11 +92,10 @@ async def running_operator(
     arguments = ["--config", config, "--kubeconfig", kubeconfig, "--identity", identity, "--port", "0", "--host", "127.0.0.1"]
     run = launcher or (sys.executable, "-m", "mistral_voice.cli.main")
     command = [*run, "operator", *map(str, arguments), "--namespace", lease_namespace]
-    before = log.stat().st_size if log.exists() else 0
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, env=os.environ)
     async with aiohttp.ClientSession() as http:
-        operator = OperatorProcess(process, log, http, before)
+        operator = OperatorProcess(process, log, http)
         try:
             if wait_ready:
                 await eventually(operator.ready, "the operator to be ready")
@@ -110,3 +107,20 @@ async def running_operator(
             if process.returncode is None:
                 operator.kill()
                 await process.wait()
+
+
+def _listening_port(pid: int) -> int:
+    """Return the only port on which a process listens, as the kernel knows it; 0 if there is none."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            sockets.add(descriptor.readlink().name)
+    try:
+        table = Path(f"/proc/{pid}/net/tcp").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    for line in table.splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == _LISTEN and f"socket:[{inode}]" in sockets:
+            return int(local.rpartition(":")[2], 16)
+    return 0
