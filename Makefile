@@ -75,13 +75,7 @@ e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
 	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
 
-# Two lanes beside each other, the longest first: each waits for pods, servers and sounds more than it computes.
-# What has to be installed or built is so before, by one at a time.
-test: lint unit ## everything
-	$(BIN)/python -m tests.cluster browser
-	$(BIN)/python -m tests.cluster build
-	$(BIN)/python -m tests.cluster kind prepare
-	$(MAKE) --jobs 2 e2e api browser conformance-core ledger
+test: lint unit conformance-core browser api ledger e2e ## everything
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

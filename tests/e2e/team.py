@@ -84,9 +84,25 @@ class Team(TenantHands):
 
     @contextlib.asynccontextmanager
     async def session(self, name: str = "support", *, token: str | None = None, pod: str | None = None) -> AsyncIterator[RealtimeClient]:
-        """Hold a session with the gateway while the context lasts; with a pod of it, if one is named."""
-        async with self.connection(name, token=token, pod=pod) as client:
-            client.session = (await client.until("session.created"))["session"]
+        """Hold a session with the gateway while the context lasts; with a pod of it, if one is named.
+
+        Whoever is told that the control plane can't be reached asks again: on a busy machine it may be too slow to answer.
+        """
+        async with contextlib.AsyncExitStack() as kept:
+
+            async def admitted() -> RealtimeClient | None:
+                async with contextlib.AsyncExitStack() as trying:
+                    client = await trying.enter_async_context(self.connection(name, token=token, pod=pod))
+                    first = await client.until("session.created", "error")
+                    if first["type"] == "session.created":
+                        client.session = first["session"]
+                        kept.push_async_exit(trying.pop_all())
+                        return client
+                assert first["error"]["code"] == "managed_ledger_unavailable", first
+                return None
+
+            client = await eventually(admitted, "a session that is admitted", every_seconds=1)
+            assert client is not None
             yield client
 
     @contextlib.asynccontextmanager
