@@ -33,6 +33,12 @@ class Applied:
         return any(outcome.action is Action.CREATED and outcome.resource == DEPLOYMENT for outcome in self.outcomes)
 
     @property
+    def kept_from_rollout(self) -> bool:
+        """Tell whether a refusal or a name that is taken ended the visit's writes before the Deployment was as wanted."""
+        deployed = any(outcome.resource == DEPLOYMENT and outcome.action in _DONE for outcome in self.outcomes)
+        return not deployed and (self.refused is not None or any(outcome.action not in _DONE for outcome in self.outcomes))
+
+    @property
     def _token_made(self) -> bool:
         return any(outcome.action is Action.CREATED and outcome.resource == SECRET for outcome in self.outcomes)
 

@@ -49,12 +49,16 @@ class Reconciler:
             self._forget(key)
             return None
         if stored.deleting:
-            return None  # Its children go by owner reference.
+            # Its children go by owner reference. Somebody's finalizer may hold it for days: its turn must not wait with it.
+            self.rollouts.forget(key)
+            return None
         visit = await self.gatherer.gather(key, stored)
         self.checks.begin(visit)
         desired = build(visit.known, valid=valid(check(visit.known)))
         visit, desired = self.rollouts.considered(visit, desired)
         applied = await self.children.apply(visit, desired)
+        if applied.kept_from_rollout:
+            self.rollouts.give_back(key)
         known = await self.checks.awaited(visit)
         known = applied.onto(known)
         if not await self._write_status(visit, known, applied.created):

@@ -49,8 +49,14 @@ class Rollouts:
         self._metrics.rollouts_pending.set(len(self._waiting))
         return (visit, desired) if allowed else (replace(visit, known=replace(known, rollout_allowed=False)), without_rollout(desired))
 
+    def give_back(self, key: ObjectKey) -> None:
+        """End the turn of a roll-out that could not begin. It asks for another when it is tried again: until then others may go."""
+        if key in self._under_way:
+            self._under_way.discard(key)
+            self._call_the_next()
+
     def forget(self, key: ObjectKey) -> None:
-        """Drop an integration that is gone, and its turn."""
+        """Drop an integration that is gone or going, and its turn."""
         self._waiting.pop(key, None)
         self._under_way.discard(key)
         self._call_the_next()

@@ -11,11 +11,12 @@ from mistral_voice.controller.children import Applied, Children
 from mistral_voice.controller.gather import Visit
 from mistral_voice.controller.memory import Memory
 from mistral_voice.controller.operator import MARKS
-from mistral_voice.kube.apply import Applier
+from mistral_voice.kube.apply import Action, Applier, Outcome
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import ApiError
 from mistral_voice.kube.managed_fields import FieldSets
 from mistral_voice.kube.objects import ObjectKey
+from mistral_voice.kube.resources import DEPLOYMENT, SERVICE
 from tests.unit.controller.given import known
 from tests.unit.kube.loopback import access_to, serving
 
@@ -43,6 +44,20 @@ async def test_what_lasts_and_may_pass_is_told(status: int, reason: str, message
     refused = (await applied_where_the_answer_is(status, reason, message, tmp_path)).refused
     assert refused is not None
     assert (refused.kind, refused.sentence, refused.passing) == ("ServiceAccount", message, True)
+
+
+@pytest.mark.parametrize("status", [403, 422])
+async def test_what_is_refused_before_the_deployment_keeps_its_roll_out_from_beginning(status: int, tmp_path: Path) -> None:
+    assert (await applied_where_the_answer_is(status, "Refused", "not here", tmp_path)).kept_from_rollout
+
+
+@pytest.mark.parametrize("action", [Action.APPLIED, Action.UNCHANGED])
+def test_what_is_refused_after_the_deployment_does_not(action: Action) -> None:
+    done = Outcome(action, DEPLOYMENT, ObjectKey("team", "support-voice"))
+    taken = Outcome(Action.NAME_TAKEN, SERVICE, ObjectKey("team", "support-voice"), "It is somebody's.")
+    assert not Applied((done, taken)).kept_from_rollout
+    assert Applied((taken,)).kept_from_rollout
+    assert not Applied().kept_from_rollout, "nothing was to be applied"
 
 
 async def test_trouble_of_the_moment_is_tried_again_at_once(tmp_path: Path) -> None:

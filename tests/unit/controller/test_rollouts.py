@@ -35,6 +35,9 @@ class Turns:
     def forget(self, key: ObjectKey) -> None:
         self._rollouts.forget(key)
 
+    def give_back(self, key: ObjectKey) -> None:
+        self._rollouts.give_back(key)
+
 
 def standing(state: Input) -> DeploymentState:
     assert state.deployment is not None
@@ -86,6 +89,18 @@ def test_a_roll_out_that_kubernetes_gave_up_gives_its_turn_back() -> None:
     turns.visit(A, GIVEN_UP)
     assert turns.called == [B]
     assert turns.visit(B, OUTDATED)
+
+
+def test_a_roll_out_that_could_not_begin_lets_the_others_go_and_takes_its_place_again() -> None:
+    turns = Turns(pace=1)
+    for key in (A, B):
+        turns.visit(key, OUTDATED)
+    turns.give_back(A)
+    assert turns.called == [B]
+    assert turns.visit(B, OUTDATED)
+    assert not turns.visit(A, OUTDATED)
+    turns.visit(B, THROUGH)
+    assert turns.called == [B, A]
 
 
 def test_roll_outs_that_a_former_leader_left_under_way_count() -> None:
