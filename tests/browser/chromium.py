@@ -93,12 +93,6 @@ class Page:
         await self.until(_SILENT_AGAIN.format(recorded), "the page to be silent again")
         return base64.b64decode(await self.evaluate(_HEARD))
 
-    async def screenshot(self, width: int, height: int) -> bytes:
-        """Return a picture of the page as PNG."""
-        await self.resize(width, height)
-        picture = await self.call("Page.captureScreenshot", format="png")
-        return base64.b64decode(picture["data"])
-
     async def picture(self, quality: int) -> bytes:
         """Return a small picture of what the window shows: WebP."""
         picture = await self.call("Page.captureScreenshot", format="webp", quality=quality)

@@ -118,7 +118,8 @@ async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: Gat
         await page.until(f"{received()}.filter((type) => type === 'response.done').length >= 2", "the end of the second reply")
         questions = " ".join(await page.evaluate(said_by("caller")))
         if SCREENSHOT:
-            await asyncio.to_thread(Path(SCREENSHOT).write_bytes, await page.screenshot(1280, 860))
+            await page.resize(1280, 860)
+            await asyncio.to_thread(Path(SCREENSHOT).write_bytes, await page.picture(82))
         played = await page.heard()
         assert await page.evaluate("violations") == []
         assert page.exceptions == []

@@ -13,11 +13,12 @@ from tests.support.simulator import SimulatorHandle, running_simulator
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris, of course. It has two million people."
 ANSWER_HZ = 650
+MS_A_CHARACTER = 20
 UMBRELLA = "Take an umbrella with you."
 STORY = "Once upon a time there was a voice that went on and on. " * 12
 SCRIPT = {
     "transcription": {"listening": "anything", "turns": [{"text": QUESTION, "word_ms": 50}]},
-    "speech": {"ms_per_character": 20, "speed": 8, "tone_hz": ANSWER_HZ},
+    "speech": {"ms_per_character": MS_A_CHARACTER, "speed": 8, "tone_hz": ANSWER_HZ},
     "chat": {
         "replies": [
             {"when": "long story", "text": STORY},

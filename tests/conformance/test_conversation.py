@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.conformance.conftest import ANSWER, ANSWER_HZ, QUESTION, STORY, UMBRELLA
+from tests.conformance.conftest import ANSWER, ANSWER_HZ, MS_A_CHARACTER, QUESTION, STORY, UMBRELLA
 from tests.conformance.libraries import Library
 from tests.conformance.person import calling
 from tests.conformance.recorder import Recorder
@@ -10,6 +10,7 @@ from tests.support.simulator import SimulatorHandle
 from tests.support.speech import silence, speech
 from tests.support.waiting import eventually
 
+LONGEST_WORD = 10
 REFUSAL = "Cancellation failed: there is no active response."
 
 
@@ -100,7 +101,8 @@ async def test_an_interrupted_reply_is_remembered_as_far_as_it_was_heard(
     story, question = messages[-2:]
     assert question["content"] == QUESTION
     assert STORY.startswith(story["content"].rstrip(" .…"))
-    assert len(story["content"]) < len(STORY) / 2
+    heard = truncated[0]["audio_end_ms"] / MS_A_CHARACTER
+    assert heard / 2 < len(story["content"]) < heard + LONGEST_WORD < len(STORY)
 
 
 async def test_a_wrong_token_is_refused_with_401(library: Library, recorder: Recorder, tmp_path: Path) -> None:

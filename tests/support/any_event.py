@@ -1,91 +1,109 @@
-"""Any event that a client of the Realtime protocol might send, and many that none should: strategies made from the protocol's own types."""
+"""Any event that a client of the Realtime protocol might send, and many that none should: drawn from the protocol's own types."""
 
 import base64
 import json
+import random
+from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
-from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent
 from pydantic import BaseModel
 
 EVENTS: tuple[type[BaseModel], ...] = get_args(get_args(RealtimeClientEvent)[0])
-_NAMES = ("item_1", "item_2", "root", "", "resp_1")
-_TEXTS = st.one_of(
-    st.sampled_from((*_NAMES, "Hello.", "mistral-medium-latest", "gpt-realtime", "alloy", "x" * 3000, "ü\u0000\ud7ff", "null")),
-    st.text(max_size=20),
-)
-_NUMBERS = st.one_of(st.integers(-10, 10_000), st.sampled_from((10**30, -(2**63), 2**64)))
-_ANYTHING = st.recursive(
-    st.none() | st.booleans() | _NUMBERS | st.floats(allow_nan=False) | _TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
-    max_leaves=5,
-)
-_AUDIO = st.one_of(
-    st.sampled_from((0, 1, 2, 960, 4800, 48_000)).map(lambda size: base64.b64encode(bytes(size)).decode()), st.just("&&&"), _TEXTS
-)
+_TEXTS = ("item_1", "item_2", "root", "", "resp_1", "Hello.", "mistral-medium-latest", "gpt-realtime", "alloy", "x" * 3000, "null")
+_LETTERS = 'abc XYZ019._-\u0000\u00fc\u200b\ud7ff\u4e2d\U0001f642"\\{}[]'
+_NUMBERS = (0, 1, -1, 5000, 10**30, -(2**63), 2**64)
+_FLOATS = (0.0, 0.5, -1.5, 1e308, -1e-308, float("inf"))
+_AUDIO_BYTES = (0, 1, 2, 960, 4800, 48_000)
+_BREAKS = ("", "}", '"', "\\u", "[" * 500)
+_DEEPEST = 5
+_STRANGE = 1 / 9
+"""So many fields have a value of any type."""
+_RICH = 4
+"""An event with fields of its own is drawn so many times as often as one that has none: of those there are few."""
 
 
-def any_message() -> st.SearchStrategy[str]:
-    """Messages: mostly events with valid or nearly valid fields, some with fields of anything, some that are no JSON."""
-    events = st.one_of([_event(kind) for kind in EVENTS])
-    strange = st.dictionaries(_TEXTS, _ANYTHING, max_size=4).flatmap(
-        lambda fields: st.sampled_from([_type_of(kind) for kind in EVENTS] + ["nonsense"]).map(lambda name: {**fields, "type": name})
-    )
-    whole = st.one_of(events, events, events, strange).map(json.dumps)
-    return st.one_of(whole, whole, whole, whole, _broken(whole))
+class AnyMessage:
+    """Draws messages, the same ones for the same seed: mostly events with valid or nearly valid fields."""
 
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._weights = [_RICH if kind.model_fields.keys() - {"type", "event_id", "response_id"} else 1 for kind in EVENTS]
 
-def _event(kind: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
-    return _model(kind, 0).map(lambda fields: {**fields, "type": _type_of(kind)})
+    def draw(self) -> str:
+        """Return a message: some have fields of anything, and some are no JSON."""
+        (kind,) = self._chance.choices(EVENTS, self._weights)
+        fields = self._model(kind, 0) if self._happens(0.9) else self._fields_of_anything(_DEEPEST - 3)
+        name = _type_of(kind) if self._happens(0.99) else "nonsense"
+        text = json.dumps({**fields, "type": name})
+        return self._broken(text) if self._happens(0.1) else text
+
+    def _happens(self, share: float) -> bool:
+        return self._chance.random() < share
+
+    def _broken(self, text: str) -> str:
+        cut = self._chance.randrange(len(text))
+        return text[:cut] + self._chance.choice(_BREAKS) + text[cut + 1 :]
+
+    def _model(self, kind: type[BaseModel], depth: int) -> dict[str, Any]:
+        return {
+            name: self._field(name, field.annotation, depth)
+            for name, field in kind.model_fields.items()
+            if field.is_required() or (depth <= _DEEPEST and self._happens(0.5))
+        }
+
+    def _field(self, name: str, annotation: Any, depth: int) -> Any:
+        if name == "audio" and annotation in (str, str | None):
+            return self._audio()
+        return self._anything(depth) if self._happens(_STRANGE / (depth + 1)) else self._value(annotation, depth)
+
+    def _value(self, annotation: Any, depth: int) -> Any:
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if hasattr(annotation, "__metadata__"):
+            return self._value(arguments[0], depth)
+        if origin is Union or type(annotation).__name__ == "UnionType":
+            return self._value(self._chance.choice(arguments), depth)
+        if origin is Literal:
+            return self._chance.choice(arguments)
+        if origin is list:
+            return [self._value(arguments[0], depth + 1) for _ in range(self._chance.randrange(3))]
+        if origin is dict:
+            return {self._text(): self._value(arguments[1], depth + 1) for _ in range(self._chance.randrange(3))}
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return self._model(annotation, depth + 1)
+        simple: dict[Any, Callable[[], Any]] = {
+            str: self._text,
+            int: self._number,
+            float: lambda: self._chance.choice(_FLOATS) if self._happens(0.5) else self._chance.uniform(-2, 2),
+            bool: lambda: self._happens(0.5),
+            type(None): lambda: None,
+        }
+        return simple[annotation]() if annotation in simple else self._anything(depth)
+
+    def _anything(self, depth: int) -> Any:
+        drawn = self._chance.random()
+        if drawn < 0.2 and depth < _DEEPEST:
+            return [self._anything(depth + 1) for _ in range(self._chance.randrange(4))]
+        if drawn < 0.4 and depth < _DEEPEST:
+            return self._fields_of_anything(depth)
+        return self._value(self._chance.choice((str, int, float, bool, type(None))), depth)
+
+    def _fields_of_anything(self, depth: int) -> dict[str, Any]:
+        return {self._text(): self._anything(depth + 1) for _ in range(self._chance.randrange(5))}
+
+    def _text(self) -> str:
+        if self._happens(0.5):
+            return self._chance.choice(_TEXTS)
+        return "".join(self._chance.choices(_LETTERS, k=self._chance.randrange(20)))
+
+    def _number(self) -> int:
+        return self._chance.choice(_NUMBERS) if self._happens(0.3) else self._chance.randrange(-10, 10_000)
+
+    def _audio(self) -> str:
+        if self._happens(0.3):
+            return self._chance.choice(("&&&", self._text()))
+        return base64.b64encode(bytes(self._chance.choice(_AUDIO_BYTES))).decode()
 
 
 def _type_of(kind: type[BaseModel]) -> str:
     return str(get_args(kind.model_fields["type"].annotation)[0])
-
-
-def _model(kind: type[BaseModel], depth: int) -> st.SearchStrategy[dict[str, Any]]:
-    required = {name: field for name, field in kind.model_fields.items() if field.is_required()}
-    optional = {name: field for name, field in kind.model_fields.items() if not field.is_required()}
-    if depth > 5:
-        optional = {}
-    return st.fixed_dictionaries(
-        {name: _field(name, field.annotation, depth) for name, field in required.items()},
-        optional={name: _field(name, field.annotation, depth) for name, field in optional.items()},
-    )
-
-
-def _field(name: str, annotation: Any, depth: int) -> st.SearchStrategy[Any]:
-    if name == "audio" and annotation in (str, str | None):
-        return _AUDIO
-    return st.one_of(*[_value(annotation, depth)] * 8, _ANYTHING)
-
-
-def _value(annotation: Any, depth: int) -> st.SearchStrategy[Any]:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if hasattr(annotation, "__metadata__"):
-        return _value(arguments[0], depth)
-    if origin is Union or type(annotation).__name__ == "UnionType":
-        return st.one_of([_value(choice, depth) for choice in arguments])
-    if origin is Literal:
-        return st.sampled_from(arguments)
-    if origin is list:
-        return st.lists(_value(arguments[0], depth + 1), max_size=2)
-    if origin is dict:
-        return st.dictionaries(_TEXTS, _value(arguments[1], depth + 1), max_size=2)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return st.deferred(lambda: _model(annotation, depth + 1))
-    simple: dict[Any, st.SearchStrategy[Any]] = {
-        str: _TEXTS,
-        int: _NUMBERS,
-        float: st.floats(allow_nan=False),
-        bool: st.booleans(),
-        type(None): st.none(),
-    }
-    return simple.get(annotation, _ANYTHING)
-
-
-@st.composite
-def _broken(draw: st.DrawFn, whole: st.SearchStrategy[str]) -> str:
-    text = draw(whole)
-    cut = draw(st.integers(0, max(0, len(text) - 1)))
-    return text[:cut] + draw(st.sampled_from(("", "}", '"', "\\u", "[" * 500))) + text[cut + 1 :]

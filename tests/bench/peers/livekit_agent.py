@@ -25,7 +25,9 @@ from mistralai.client import Mistral
 RATE_HZ = 16_000
 FRAME_MS = 20
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
-SILENCE_SECONDS = 0.5
+SILENCE_SECONDS = 0.25
+WAIT_SECONDS = 0.25
+"""Both make 500 ms of silence. livekit-agents drops a reply if the last words come after the turn's end, and advises a longer wait."""
 ROOM_DBFS = -65.0
 _ROOM_FRAMES = 100
 _FIRST_PAUSE_FRAMES = 500
@@ -156,7 +158,7 @@ async def main(url: str, key: str, plan: dict[str, Any], clips: list[list[bytes]
             vad=None,
             turn_handling={
                 "turn_detection": "stt",
-                "endpointing": {"min_delay": 0.0},
+                "endpointing": {"min_delay": WAIT_SECONDS},
                 "preemptive_generation": {"enabled": False},
             },
             user_away_timeout=None,

@@ -5,7 +5,7 @@ from typing import Any
 import hypothesis.strategies as st
 import msgspec
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.config import (
@@ -33,6 +33,8 @@ _TEXTS = st.sampled_from(["", " ", "Hello", "Hello there, my good friend. ", "On
 
 class Conversations(RuleBasedStateMachine):
     """Any sequence of events."""
+
+    steps = 0
 
     @initialize(
         manual=st.booleans(),
@@ -295,6 +297,10 @@ class Conversations(RuleBasedStateMachine):
         assert view.config.type is SessionType.REALTIME or not self.desk.all(events.ResponseCreated)
 
     @invariant()
+    def a_step_counts(self) -> None:
+        Conversations.steps += 1
+
+    @invariant()
     def a_deadline_is_ahead(self) -> None:
         if hasattr(self, "desk") and not self.desk.session.has_ended:
             assert self.desk.session.deadline_ms > self.desk.now_ms
@@ -308,11 +314,15 @@ class Conversations(RuleBasedStateMachine):
             assert not self.desk.ledger.open_things
 
 
-TestConversations = Conversations.TestCase
-TestConversations.settings = settings(
+_SETTINGS = settings(
     max_examples=260,
     stateful_step_count=60,
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+
+
+def test_any_sequence_of_events_keeps_the_rules() -> None:
+    run_state_machine_as_test(Conversations, settings=_SETTINGS)
+    assert Conversations.steps >= 10_000
