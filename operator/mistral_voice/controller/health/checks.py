@@ -85,7 +85,7 @@ class HealthChecks:
     async def _check(self, visit: Visit, api_key: Secret, target: ProbeTarget) -> None:
         memory = visit.memory
         interval = visit.known.valid_spec.health_check.interval_seconds
-        oldest = shared_since(memory.next_check_at, interval, visit.known.now)
+        oldest = shared_since(memory.health, memory.next_check_at, interval, visit.known.now)
         owner = f"key of {visit.key}"
         self._redactor.know(owner, [api_key])
         try:
@@ -96,7 +96,7 @@ class HealthChecks:
         if memory.generation != visit.known.generation:
             return
         before, memory.health = memory.health.last, after(memory.health, result)
-        memory.next_check_at = next_check(memory.health, interval, self._now(), self._jitter)
+        memory.next_check_at = next_check(memory.health, interval, result.checked_at, self._jitter)
         if before is None or before.code is not result.code:
             self._tell(visit, result)
 

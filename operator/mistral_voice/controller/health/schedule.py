@@ -17,9 +17,9 @@ UNHEALTHY_WITHIN_SECONDS: Final = 30.0
 Jitter = Callable[[], float]
 
 
-def next_check(health: Health, interval_seconds: float, now: datetime, jitter: Jitter) -> datetime:
-    """Return when to check again, after the check that led to `health`."""
-    return now + timedelta(seconds=_delay(health, interval_seconds) * (1 - SPREAD + 2 * SPREAD * jitter()))
+def next_check(health: Health, interval_seconds: float, checked_at: datetime, jitter: Jitter) -> datetime:
+    """Return when to check again, after the check at `checked_at` that led to `health`; where another's result was shared, that was its."""
+    return checked_at + timedelta(seconds=_delay(health, interval_seconds) * (1 - SPREAD + 2 * SPREAD * jitter()))
 
 
 def first_check_after_restart(health: Health, interval_seconds: float, now: datetime, jitter: Jitter) -> datetime:
@@ -28,13 +28,15 @@ def first_check_after_restart(health: Health, interval_seconds: float, now: date
     return now + timedelta(seconds=longest * jitter())
 
 
-def shared_since(due: datetime | None, interval_seconds: float, now: datetime) -> datetime:
+def shared_since(health: Health, due: datetime | None, interval_seconds: float, now: datetime) -> datetime:
     """Return from when on a result of the same key and settings may stand for an integration's own check, which fell due at `due`.
 
-    A first check (no `due`) takes a result that is as young as chance makes intervals differ: a thousand integrations that are created
-    together with one key ask once.
+    What was well, or is checked for the first time (no `due`), takes a result that is as young as chance makes intervals differ: a thousand
+    integrations with one key ask a few times an interval. What was not well looks for itself.
     """
-    return due if due is not None else now - timedelta(seconds=SPREAD * interval_seconds)
+    if due is not None and (health.verdict is not Verdict.HEALTHY or health.failures_in_a_row):
+        return due
+    return (due or now) - timedelta(seconds=SPREAD * interval_seconds)
 
 
 def _delay(health: Health, interval_seconds: float) -> float:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given as generated
 from hypothesis import strategies as st
 
@@ -51,10 +52,23 @@ def test_rate_limit_is_not_pressed_unless_nothing_is_known_yet() -> None:
     assert seconds(health(ProbeCode.RATE_LIMITED), 300) == 5
 
 
-def test_result_of_another_stands_for_a_check_since_that_fell_due_and_for_a_first_one_if_it_is_young() -> None:
-    due = NOW - timedelta(seconds=3)
-    assert shared_since(due, 300, NOW) == due
-    assert shared_since(None, 300, NOW) == NOW - timedelta(seconds=60)
+DUE = NOW - timedelta(seconds=3)
+
+
+def test_young_result_of_another_stands_for_a_first_check_and_for_one_of_what_was_well() -> None:
+    assert shared_since(Health(), None, 300, NOW) == NOW - timedelta(seconds=60)
+    assert shared_since(health(ProbeCode.CONNECTED), DUE, 300, NOW) == DUE - timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("codes", [[ProbeCode.UNAUTHORIZED], [ProbeCode.CONNECTED, ProbeCode.UPSTREAM_ERROR], [ProbeCode.UPSTREAM_ERROR]])
+def test_what_was_not_well_takes_no_result_from_before_its_check_fell_due(codes: list[ProbeCode]) -> None:
+    assert shared_since(health(*codes), DUE, 300, NOW) == DUE
+
+
+@generated(INTERVAL, CHANCE)
+def test_own_result_never_stands_for_the_next_check(interval: int, chance: float) -> None:
+    due = next_check(health(ProbeCode.CONNECTED), interval, NOW, lambda: chance)
+    assert shared_since(health(ProbeCode.CONNECTED), due, interval, due) > NOW
 
 
 @generated(INTERVAL, CHANCE)
