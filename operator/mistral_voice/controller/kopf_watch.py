@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str | None, KubeObject], None]
 """Told of an event's type (None: the object was listed) and its object."""
+IsKnown = Callable[[KubeObject], bool]
+"""Says whether an object that still exists is known already as it is, so that nobody needs to be told."""
 
 
 class KopfWatch:
@@ -35,10 +37,12 @@ class KopfWatch:
         on_event: OnEvent,
         namespaces: Sequence[str] = (),
         *,
+        is_known: IsKnown = lambda _: False,
         backoff: Backoff | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._on_event = on_event
+        self._is_known = is_known
         self._namespaces = tuple(namespaces)
         self._backoff = backoff or Backoff(base_seconds=1.0, max_seconds=60.0)
         self._chance = chance
@@ -79,9 +83,13 @@ class KopfWatch:
         async def login(**_: object) -> kopf.AiohttpSession:
             return session
 
-        @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-        async def tell(event: kopf.RawEvent, **_: object) -> None:
+        def is_news(event: kopf.RawEvent, **_: object) -> bool:
+            # Asked before kopf prepares a handler's call, which costs more than all that we do with an event.
             self._hear()
+            return event["type"] == "DELETED" or not self._is_known(dict(event["object"]))
+
+        @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry, when=is_news)
+        async def tell(event: kopf.RawEvent, **_: object) -> None:
             self._on_event(event["type"], dict(event["object"]))
 
         self._doubted.clear()

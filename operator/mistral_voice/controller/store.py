@@ -53,15 +53,20 @@ class IntegrationStore:
         It doesn't where it is older than what is known (the answer to our own write may overtake the watch), where nothing but the
         resource version changed, or where the change is the status that we are writing ourselves.
         """
+        if self.knows(body):
+            return False
         stored, key = _stored(body), key_of(body)
         former = self._by_key.get(key)
-        if former is not None and former.uid == stored.uid and not is_later(stored.resource_version, former.resource_version):
-            return False
         if former is not None and former.uid != stored.uid:
             self._keys.pop(former.uid, None)
         self._by_key[key] = stored
         self._keys[stored.uid] = key
         return former is None or stored.meaning not in (former.meaning, self._expected.get(key))
+
+    def knows(self, body: KubeObject) -> bool:
+        """Tell whether an integration is known as it is in `body`, or later: the answer to our own write came before its echo."""
+        former, metadata = self._by_key.get(key_of(body)), body["metadata"]
+        return former is not None and former.uid == metadata["uid"] and not is_later(metadata["resourceVersion"], former.resource_version)
 
     def renew(self, body: KubeObject) -> None:
         """Take in what the API server answered about an integration, unless the watch has told of something newer or its deletion."""

@@ -54,7 +54,7 @@ class IntegrationStream:
         self._store = store
         self._on_change = on_change
         self._namespaces = tuple(namespaces)
-        self._watch = KopfWatch(self._take, self._namespaces, backoff=backoff)
+        self._watch = KopfWatch(self._take, self._namespaces, is_known=store.knows, backoff=backoff)
         self._sweep_seconds = sweep_seconds
         self._doubt_seconds = doubt_seconds
         self._doubted: Mapping[ObjectKey, _Listed] = {}

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -63,7 +63,8 @@ class Call:
     def url(self, server: str) -> URL:
         """Return the whole address, already quoted."""
         address = server + self.resource.path(self.namespace, self.name, self.subresource)
-        return URL(f"{address}?{urlencode(self.query)}" if self.query else address, encoded=True)
+        query = "&".join([f"{name}={quote(value, safe='')}" for name, value in self.query.items()])
+        return URL(f"{address}?{query}" if query else address, encoded=True)
 
     def headers(self) -> dict[str, str]:
         """Return the headers that differ from call to call."""

@@ -148,3 +148,13 @@ def test_a_child_concerns_its_owner_in_its_own_namespace_or_else_the_owners_name
     assert store.concerned_by(child("copy-of-team", "u1")) is None
     store.put({**integration(uid="u2"), "metadata": {**integration(uid="u2")["metadata"], "namespace": "copy-of-team"}})
     assert store.concerned_by(child("copy-of-team", "u1")) == ObjectKey("copy-of-team", "support")
+
+
+def test_what_an_answer_told_before_the_watch_is_known_and_its_successor_is_not() -> None:
+    store = IntegrationStore()
+    assert not store.knows(integration())
+    store.put(integration(version="5"))
+    assert store.knows(integration(version="5"))
+    assert store.knows(integration(version="4"))
+    assert not store.knows(integration(version="6"))
+    assert not store.knows(integration(uid="u2", version="4"))
