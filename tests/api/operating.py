@@ -12,7 +12,7 @@ import trustme
 
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
-from mistral_voice.kube.resources import DEPLOYMENT
+from mistral_voice.kube.resources import DEPLOYMENT, POD
 from tests.cluster import ApiServer
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import SimulatorHandle, running_simulator
@@ -57,8 +57,8 @@ class Operating(TenantHands):
 
         await eventually(asked, f"{times} requests with {key_id}")
 
-    async def pretend_pods(self, name: str, *, ready: int) -> None:
-        """Write the Deployment's status as its controller would; there is none here."""
+    async def pretend_pods(self, name: str, *, ready: int, **trouble: str) -> None:
+        """Write the Deployment's status as its controller would; there is none here. `trouble` is one more condition."""
         await eventually(self.exists(DEPLOYMENT, f"{name}-voice"), "the Deployment")
         deployment = await self.client.get(DEPLOYMENT, self.namespace, f"{name}-voice")
         wanted = deployment["spec"]["replicas"]
@@ -66,6 +66,8 @@ class Operating(TenantHands):
             {"type": "Available", "status": "True" if ready else "False", "reason": "MinimumReplicasAvailable", "message": ""},
             {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "message": ""},
         ]
+        if trouble:
+            conditions = [condition for condition in conditions if condition["type"] != trouble["type"]] + [trouble]
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": wanted,
@@ -75,6 +77,15 @@ class Operating(TenantHands):
             "conditions": conditions,
         }
         await self.client.merge_patch(DEPLOYMENT, self.namespace, f"{name}-voice", {"status": status}, subresource="status")
+
+    async def pretend_pod(self, name: str, status: dict[str, Any]) -> None:
+        """Write the status of a pod of the Deployment's; it is made if there is none yet."""
+        if not await self.exists(POD, f"{name}-pod")():
+            template = (await self.client.get(DEPLOYMENT, self.namespace, f"{name}-voice"))["spec"]["template"]
+            metadata = {**template["metadata"], "name": f"{name}-pod"}
+            await self.client.create(POD, self.namespace, {**template, "apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+        whole = {"conditions": [], "containerStatuses": [], **status}
+        await self.client.merge_patch(POD, self.namespace, f"{name}-pod", {"status": whole}, subresource="status")
 
     async def versions(self, name: str) -> dict[str, str]:
         """Return the resource versions of the integration and its children."""
@@ -145,6 +156,7 @@ async def operation(cluster: ApiServer, folder: Path, **settings: Any) -> AsyncI
     lease = {"leaseName": f"operator-{secrets.token_hex(4)}", **settings.pop("leaderElection", {})}
     async with running_simulator(tls=tls) as mistral, Client(await load_access(cluster.kubeconfig)) as client:
         endpoint = {"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}
-        whole = {"endpoints": [endpoint], "defaultVoice": "voice_478", "leaderElection": lease, **settings}
+        untrusted = {"name": "untrusted", "url": mistral.base_url}
+        whole = {"endpoints": [endpoint, untrusted], "defaultVoice": "voice_478", "leaderElection": lease, **settings}
         async with running_operator(cluster.kubeconfig, folder, **whole) as operator:
             yield Operation(cluster, client, folder, mistral, operator, whole)

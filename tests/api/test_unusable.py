@@ -68,6 +68,7 @@ async def test_a_custom_secret_type_and_surrounding_white_space_are_fine_with_a_
 CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"model": "no-such-model"}, "ModelNotFound"),
     ({"model": "voxtral-mini-tts-latest"}, "ModelCannotChat"),
+    ({"model": "mistral-large-2407"}, "ModelRetired"),
     ({"defaultVoice": "no_such_voice"}, "VoiceNotFound"),
 ]
 
@@ -100,33 +101,38 @@ async def test_a_clear_refusal_counts_at_once(world: Operating, fault: dict[str,
     await world.condition("support", "Healthy", "True")
 
 
-TROUBLE: list[tuple[dict[str, Any], str]] = [
+TROUBLE: list[tuple[dict[str, Any] | None, str]] = [
     ({"kind": "status", "status": 503}, "UpstreamError"),
     ({"kind": "hang"}, "UpstreamTimeout"),
     ({"kind": "garbage"}, "InvalidAnswer"),
     ({"kind": "reset"}, "ConnectionFailed"),
+    (None, "TLSError"),
 ]
+"""What Mistral does, and what becomes of it; None is the endpoint whose certificate nobody vouches for."""
 
 
 async def test_trouble_on_the_way_counts_after_three_in_a_row_and_never_stalls(running: Operation) -> None:
-    # Four kinds of trouble side by side: each takes its time, and they don't disturb one another.
+    # All kinds of trouble side by side: each takes its time, and they don't disturb one another.
     worlds = [await running.in_new_namespace() for _ in TROUBLE]
     await asyncio.gather(*(trouble_counts(world, fault, reason) for world, (fault, reason) in zip(worlds, TROUBLE, strict=True)))
 
 
-async def trouble_counts(world: Operating, fault: dict[str, Any], reason: str) -> None:
+async def trouble_counts(world: Operating, fault: dict[str, Any] | None, reason: str) -> None:
     key_id = f"key-{world.namespace}"
     await world.mistral.add_key(key_id, f"value-of-{world.namespace}")
-    fault_id = await world.mistral.add_fault(key_id=key_id, **fault)
+    fault_id = None if fault is None else await world.mistral.add_fault(key_id=key_id, **fault)
     await world.put_key(f"value-of-{world.namespace}")
-    await world.apply("support", healthCheck=QUICK)
+    await world.apply("support", healthCheck=QUICK, endpoint="untrusted" if fault is None else None)
     assert (await world.condition("support", "Healthy", "False", timeout_seconds=90))["reason"] == reason
     body = await world.integration("support")
     assert body["status"]["connection"]["status"] == "error"
     assert body["status"]["connection"]["consecutiveFailures"] >= 3
     assert next(c for c in body["status"]["conditions"] if c["type"] == "Stalled")["status"] == "False"
     assert await world.exists(DEPLOYMENT, "support-voice")(), "Mistral's trouble must not keep a gateway from being made"
-    await world.mistral.admin("DELETE", f"/faults/{fault_id}")
+    if fault_id is None:
+        await world.apply("support", healthCheck=QUICK)
+    else:
+        await world.mistral.admin("DELETE", f"/faults/{fault_id}")
     await world.condition("support", "Healthy", "True")
 
 
@@ -142,6 +148,75 @@ async def test_too_many_requests_never_turn_a_healthy_integration_red(world: Ope
     await world.apply("support", healthCheck=QUICK, config={"maxSessionDurationSeconds": 60})
     await world.condition("support", "ConfigValid", "True")
     assert (await world.condition("support", "Healthy", "True"))["reason"] == "Connected"
+
+
+GATEWAYS: list[tuple[dict[str, Any], str]] = [
+    ({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}, "InvalidResources"),
+    ({"template": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}}, "InvalidPodTemplate"),
+    ({"expose": {"ingress": {"host": "192.0.2.1"}}}, "InvalidExposure"),
+    ({"auth": {"tokenSecretRef": {"name": "no-such-secret"}}}, "TokenSecretInvalid"),
+]
+
+
+async def test_a_gateway_that_can_not_be_had_is_told_leaves_the_last_good_one_and_heals(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.condition("support", "Healthy", "True")
+    good = world.meaning(await world.client.get(DEPLOYMENT, world.namespace, "support-voice"))
+    for gateway, reason in GATEWAYS:
+        await world.apply("support", gateway=gateway)
+        await world.condition("support", "ConfigValid", "False", reason=reason)
+        await world.condition("support", "Stalled", "True", reason=reason)
+        issue = world.issue(await world.integration("support"), reason)
+        assert issue["path"].startswith("spec.gateway.")
+        assert issue["suggestion"]
+        assert world.meaning(await world.client.get(DEPLOYMENT, world.namespace, "support-voice")) == good, reason
+    await world.apply("support")
+    await world.condition("support", "ConfigValid", "True")
+    await world.condition("support", "Stalled", "False")
+
+
+def container(reason: str, message: str, **more: Any) -> dict[str, Any]:
+    """Return a pod's status whose container waits."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    names = {"name": "gateway", "image": "example.com/gateway", "imageID": "", "ready": False, "restartCount": 0}
+    return {"containerStatuses": [{**names, "state": state, **more}]}
+
+
+ENDED = {"restartCount": 3, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}
+PODS: list[tuple[dict[str, Any], str, str]] = [
+    ({"conditions": [UNSCHEDULED]}, "Unschedulable", "0/3 nodes are available."),
+    (container("ErrImagePull", "no such image"), "ImagePullFailed", "no such image"),
+    (container("CreateContainerConfigError", 'secret "mistral" not found'), "ContainerConfigError", "not found"),
+    (container("CrashLoopBackOff", "back-off", **ENDED), "CrashLoop", "OOMKilled, exit code 137"),
+]
+REPLICA_FAILURES: list[tuple[str, str]] = [
+    ("exceeded quota: small, requested: pods=1", "QuotaExceeded"),
+    ('violates PodSecurity "restricted:latest"', "AdmissionDenied"),
+    ("Internal error occurred", "PodsNotCreated"),
+]
+
+
+async def test_pods_that_do_not_start_are_told_in_their_own_words(world: Operating) -> None:
+    await world.put_key()
+    await world.apply("support")
+    await world.pretend_pods("support", ready=0)
+    await world.condition("support", "GatewayAvailable", "False", reason="NoPodsReady")
+    for message, reason in REPLICA_FAILURES:
+        await world.pretend_pods("support", ready=0, type="ReplicaFailure", status="True", reason="FailedCreate", message=message)
+        told = await world.condition("support", "GatewayAvailable", "False", reason=reason)
+        assert message in told["message"]
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "It has timed out progressing."}
+    await world.pretend_pods("support", ready=0, **late)
+    await world.condition("support", "Stalled", "True", reason="NotReadyInTime")
+    for status, reason, words in PODS:
+        await world.pretend_pod("support", status)
+        # Pods are not watched: the Deployment's change is what calls.
+        await world.pretend_pods("support", ready=0, **{**late, "message": f"It waits for {reason}."})
+        assert words in (await world.condition("support", "GatewayAvailable", "False", reason=reason))["message"]
+    await world.pretend_pods("support", ready=1)
+    await world.condition("support", "Ready", "True")
 
 
 async def test_an_endpoint_that_the_administrator_does_not_list_is_refused(world: Operating) -> None:

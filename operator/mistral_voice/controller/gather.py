@@ -138,6 +138,7 @@ class Gatherer:
                 self._restore(memory, spec, previous, now)
                 memory.generation = generation
         memory.turn_to(generation)
+        memory.begin_visit(now)
         return memory
 
     def _restore(self, memory: Memory, spec: IntegrationSpecification, previous: PreviousStatus, now: datetime) -> None:

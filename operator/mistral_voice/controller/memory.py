@@ -16,7 +16,7 @@ class Memory:
 
     `target` is what `health` is about. `next_check_at` is when the next health check is due. `credential_retry_seconds` grows while a
     reference can't be resolved. `running_check` is the health check under way, if one is. `vouched_for` tells that an earlier process left
-    the integration in order and that this one has not visited it yet.
+    the integration in order and that this one has not visited it yet. `visited_at` is when the last visit began, by the wall clock.
     """
 
     uid: str
@@ -28,6 +28,13 @@ class Memory:
     next_check_at: datetime | None = None
     running_check: asyncio.Task[None] | None = None
     vouched_for: bool = False
+    visited_at: datetime | None = None
+
+    def begin_visit(self, now: datetime) -> None:
+        """Take note of a visit. If the wall clock was set back meanwhile, the check is due: else it would wait for the lost time again."""
+        if self.visited_at is not None and now < self.visited_at:
+            self.next_check_at = None
+        self.visited_at = now
 
     def turn_to(self, generation: int) -> None:
         """Take note of the spec's generation. Another one may name another key, model or voice: they are looked at anew."""

@@ -87,10 +87,13 @@ class SharedProbes:
         return self._queued[target.base_url] > 0
 
     async def result(self, key: Secret, target: ProbeTarget, *, not_older_than: datetime) -> ProbeResult:
-        """Return a result that is not older than that: a remembered one, that of a check under way, or that of a new one."""
+        """Return a result that is not older than that: a remembered one, that of a check under way, or that of a new one.
+
+        One from the future tells that the clock was set back: how old it is, nobody knows.
+        """
         mark = self._fingerprint(key, target)
         known = self._results.get(mark)
-        if known is not None and known.checked_at >= not_older_than:
+        if known is not None and not_older_than <= known.checked_at <= self._now():
             return known
         task = self._running.get(mark)
         if task is None:

@@ -44,7 +44,7 @@ class Asked:
 
 async def test_integrations_with_the_same_key_and_settings_ask_once() -> None:
     asked, observed = Asked(), list[ProbeResult]()
-    async with SharedProbes(max_concurrent=4, run=asked.run, observe=observed.append) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=4, run=asked.run, observe=observed.append) as probes:
         waiting = [asyncio.create_task(probes.result(KEY, TARGET, not_older_than=LONG_AGO)) for _ in range(20)]
         await eventually(lambda: asked.keys, "the first question")
         asked.answer.set()
@@ -57,7 +57,7 @@ async def test_integrations_with_the_same_key_and_settings_ask_once() -> None:
 async def test_other_keys_and_other_settings_ask_for_themselves() -> None:
     asked = Asked()
     asked.answer.set()
-    async with SharedProbes(max_concurrent=4, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=4, run=asked.run) as probes:
         await probes.result(KEY, TARGET, not_older_than=LONG_AGO)
         await probes.result(Secret("key-of-a-tenant-2"), TARGET, not_older_than=LONG_AGO)
         await probes.result(KEY, replace(TARGET, model="other"), not_older_than=LONG_AGO)
@@ -67,15 +67,25 @@ async def test_other_keys_and_other_settings_ask_for_themselves() -> None:
 async def test_result_that_is_too_old_is_not_shared() -> None:
     asked = Asked()
     asked.answer.set()
-    async with SharedProbes(max_concurrent=4, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=4, run=asked.run) as probes:
         await probes.result(KEY, TARGET, not_older_than=NOW)
         await probes.result(KEY, TARGET, not_older_than=NOW + timedelta(seconds=1))
     assert len(asked.keys) == 2
 
 
+async def test_result_from_before_the_clock_was_set_back_is_not_shared() -> None:
+    asked, clock = Asked(), [NOW]
+    asked.answer.set()
+    async with SharedProbes(max_concurrent=4, run=asked.run, now=lambda: clock[0]) as probes:
+        await probes.result(KEY, TARGET, not_older_than=LONG_AGO)
+        clock[0] = NOW - timedelta(hours=1)
+        await probes.result(KEY, TARGET, not_older_than=LONG_AGO)
+    assert len(asked.keys) == 2
+
+
 async def test_only_so_many_checks_run_at_the_same_time() -> None:
     asked = Asked()
-    async with SharedProbes(max_concurrent=3, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=3, run=asked.run) as probes:
         waiting = [asyncio.create_task(probes.result(Secret(f"key-{n}"), TARGET, not_older_than=NOW)) for n in range(10)]
         await eventually(lambda: asked.under_way == 3, "three checks under way")
         asked.answer.set()
@@ -85,7 +95,7 @@ async def test_only_so_many_checks_run_at_the_same_time() -> None:
 
 async def test_caller_that_gives_up_leaves_the_check_to_the_others() -> None:
     asked = Asked()
-    async with SharedProbes(max_concurrent=1, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=1, run=asked.run) as probes:
         impatient, patient = (asyncio.create_task(probes.result(KEY, TARGET, not_older_than=NOW)) for _ in range(2))
         await eventually(lambda: asked.keys, "the question")
         impatient.cancel()
@@ -97,7 +107,7 @@ async def test_caller_that_gives_up_leaves_the_check_to_the_others() -> None:
 async def test_memory_of_results_is_bounded() -> None:
     asked = Asked()
     asked.answer.set()
-    async with SharedProbes(max_concurrent=1, max_results=2, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=1, max_results=2, run=asked.run) as probes:
         for number in (1, 2, 3, 1):
             await probes.result(Secret(f"key-{number}"), TARGET, not_older_than=LONG_AGO)
     assert asked.keys == ["key-1", "key-2", "key-3", "key-1"]
@@ -105,7 +115,7 @@ async def test_memory_of_results_is_bounded() -> None:
 
 async def test_closing_ends_checks_under_way() -> None:
     asked = Asked()
-    async with SharedProbes(max_concurrent=1, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=1, run=asked.run) as probes:
         waiting = asyncio.create_task(probes.result(KEY, TARGET, not_older_than=NOW))
         await eventually(lambda: asked.under_way, "the question")
     assert asked.under_way == 0
@@ -138,7 +148,7 @@ async def test_real_checks_go_through() -> None:
 
 async def test_an_endpoint_that_keeps_its_checks_waiting_takes_no_turns_from_another() -> None:
     asked = Asked()
-    async with SharedProbes(max_concurrent=1, run=asked.run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=1, run=asked.run) as probes:
         elsewhere = replace(TARGET, base_url="https://another.example")
         waiting = [asyncio.create_task(probes.result(KEY, target, not_older_than=NOW)) for target in (TARGET, elsewhere)]
         await eventually(lambda: asked.under_way == 2, "a check at each endpoint")
