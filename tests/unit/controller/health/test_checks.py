@@ -34,7 +34,7 @@ async def checking(answer: asyncio.Event, enqueued: list[ObjectKey]) -> AsyncIte
         await answer.wait()
         return probed(ProbeCode.CONNECTED, at=NOW)
 
-    async with SharedProbes(max_concurrent=2, run=run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=2, run=run) as probes:
         checks = HealthChecks(probes, enqueued.append, lambda: NOW, lambda: 0.5, Redactor())
         yield checks
         await checks.close()
@@ -95,7 +95,7 @@ async def test_a_trouble_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixt
     async def run(http: httpx2.AsyncClient, target: ProbeTarget, key: Secret, now: Callable[[], datetime]) -> ProbeResult:
         return probed(results.pop(0), at=NOW)
 
-    async with SharedProbes(max_concurrent=2, run=run) as probes:
+    async with SharedProbes(now=lambda: NOW, max_concurrent=2, run=run) as probes:
         checks = HealthChecks(probes, lambda key: None, lambda: NOW, lambda: 0.5, Redactor())
         for number in range(3):
             memory.next_check_at = None
