@@ -85,8 +85,10 @@ async def highest_steady(peer: Peer, script: dict[str, Any], clips: tuple[Clip, 
     return best
 
 
-async def measure_peer(peer: Peer, callers: int, script: dict[str, Any], clips: tuple[Clip, ...], folder: Path) -> PeerFound:
-    """Let so many callers talk with a peer, and measure once all of them have spoken."""
+async def measure_peer(
+    peer: Peer, callers: int, script: dict[str, Any], clips: tuple[Clip, ...], folder: Path, *, length_seconds: float = 30.0
+) -> PeerFound:
+    """Let so many callers talk with a peer, and measure for so long once all of them have spoken."""
     heard = {**script, "transcription": {**script["transcription"], "listening": "energy"}}
     async with simulated_mistral(heard, folder, flush_yields_done=True) as mistral:
         environ = {**os.environ, "SSL_CERT_FILE": str(mistral.authority), "PYTHONPATH": "", "PYTHONWARNINGS": "ignore"}
@@ -94,7 +96,7 @@ async def measure_peer(peer: Peer, callers: int, script: dict[str, Any], clips: 
             await asyncio.sleep(SETTLE_SECONDS)
             await driven.measure()
             before, started = usage(pid).cpu_seconds, time.monotonic()
-            await asyncio.sleep(seconds(30.0))
+            await asyncio.sleep(seconds(length_seconds))
             after, took = usage(pid), time.monotonic() - started
             report = await driven.report()
     voice_ms = sorted(turn.voice_ms for turn in report.turns if turn.voice_ms is not None)

@@ -27,7 +27,9 @@ from tests.bench.load.clips import make_clips, make_hesitant_clips
 from tests.bench.load.plan import Clip, Report
 
 SESSIONS = 20
-PEER_CALLERS = 3
+PEER_CALLERS = 5
+"""As many as both of them keep up with at ease."""
+LENGTH_SECONDS = 60.0
 PAUSE_MS = 700
 GOAL_GAIN_MS = 300.0
 _DRAWN = 400
@@ -71,7 +73,7 @@ async def _measure(folder: Path) -> None:
     Line("gateway-turn-speculation-gain", gain, "ms at p50", f">= {GOAL_GAIN_MS:g}", ratio=gain / GOAL_GAIN_MS).print()
     if wanted():
         for peer in Peer:
-            found = await measure_peer(peer, PEER_CALLERS, life_like(eager=False), clips, folder)
+            found = await measure_peer(peer, PEER_CALLERS, life_like(eager=False), clips, folder, length_seconds=LENGTH_SECONDS)
             _print(peer.value, found.report)
 
 
@@ -84,7 +86,7 @@ async def _by_the_gateway(way: Way, clips: tuple[Clip, ...], folder: Path) -> Re
         callers = await stack.enter_async_context(calling(plan, folder))
         await asyncio.sleep(5.0)
         await callers.measure()
-        await asyncio.sleep(seconds(60.0))
+        await asyncio.sleep(seconds(LENGTH_SECONDS))
         return await callers.report()
 
 

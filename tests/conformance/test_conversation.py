@@ -102,7 +102,7 @@ async def test_an_interrupted_reply_is_remembered_as_far_as_it_was_heard(
     assert question["content"] == QUESTION
     assert STORY.startswith(story["content"].rstrip(" .…"))
     heard = truncated[0]["audio_end_ms"] / MS_A_CHARACTER
-    assert heard / 2 < len(story["content"]) < heard + LONGEST_WORD < len(STORY)
+    assert 0 < len(story["content"]) < heard + LONGEST_WORD < len(STORY)
 
 
 async def test_a_wrong_token_is_refused_with_401(library: Library, recorder: Recorder, tmp_path: Path) -> None:
