@@ -34,6 +34,8 @@ def main() -> int:
     progress(
         f"{minutes:g} minutes, {report.calls} calls, {len(report.turns)} turns, {report.unanswered} unanswered, {report.lost_calls} lost"
     )
+    tenth = max(1, round(len(resident) / 10))
+    progress("resident MB, each tenth of the time: " + ", ".join(f"{resident[at]:.0f}" for at in range(0, len(resident), tenth)))
     for error in report.errors[:5]:
         progress(f"callers: {error}")
     at_most("gateway-soak-growth", max(0.0, late - early), "MB", GOAL_GROWTH_MB).print()
