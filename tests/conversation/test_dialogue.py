@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soxr
 
 from mistral_voice.simulator.audio import Samples
@@ -110,7 +111,7 @@ class Partner(ScriptedTemperament):
         return await self.live.recognisers.hear(np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE), np.float32))
 
 
-async def test_ten_turns_with_interruptions_are_understood_on_both_sides(tmp_path: Path) -> None:
+async def test_ten_turns_with_interruptions_are_understood_on_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for turn in TURNS:
         speech(turn.question)
     partner = Partner(await start_live(SystemClock(), 1))
@@ -122,6 +123,8 @@ async def test_ten_turns_with_interruptions_are_understood_on_both_sides(tmp_pat
         sent = [await partner.understood(np.concatenate(recorded), rate) for rate, recorded in partner.recorded.values()]
         played = [await partner.understood(samples_of(reply.heard), RATE_HZ) for reply in caller.replies]
     story = report(caller, sent, played)
+    with capsys.disabled():
+        print("\n" + story.splitlines()[-1])
     assert not client.all("error"), story
     assert caller.transcripts == [turn.question for turn in TURNS], story
     assert [reply.cut_at_ms is not None for reply in caller.replies] == [turn.cut_after_ms is not None for turn in TURNS], story

@@ -13,6 +13,7 @@ import pytest
 
 from mistral_voice.gateway.client_limits import ClientLimits
 from mistral_voice.gateway.protocol.client_events import decode
+from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.errors import Refused
 from tests.support.any_event import EVENTS, AnyMessage
 from tests.support.gateway import DEADLINE_SECONDS, GatewayHandle, RealtimeClient, running_gateway
@@ -78,6 +79,11 @@ async def neighbour_talks(client: RealtimeClient) -> None:
     assert not client.all("error")
 
 
+def sessions_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(thing, Session) for thing in gc.get_objects())
+
+
 @pytest.mark.timeout(600)
 async def test_no_message_breaks_anything(mistral: SimulatorHandle, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     memory: list[int] = []
@@ -92,17 +98,17 @@ async def test_no_message_breaks_anything(mistral: SimulatorHandle, tmp_path: Pa
             await eventually(lambda: gateway.lifecycle is not None and gateway.lifecycle.session_count == 1, "the sessions' end")
             neighbour.events.clear()
             mistral.simulator.recorder.clear()
-            gc.collect()
-            memory.append(psutil.Process().memory_info().rss)
             # The tasks of an ended session end a moment after it.
             await eventually(lambda: not tasks or len(asyncio.all_tasks()) <= tasks[0] + 2, "the sessions' tasks to end")
             tasks.append(len(asyncio.all_tasks()))
+            await eventually(lambda: sessions_in_memory() == 1, "nothing but the neighbour's session to be left in memory")
+            memory.append(psutil.Process().memory_info().rss)
         assert (await gateway.get("/healthz", metrics=True))[0] == 200
         assert await gateway.metric("sessions_ended_total", reason="error") == 0
     assert sent >= 10_000
     assert "A session broke." not in caplog.text
     settled = ROUNDS // 3
-    assert memory[-1] - memory[settled] < 10_000_000, memory
+    assert memory[-1] - memory[settled] < 5_000_000, memory
 
 
 async def test_with_the_usual_limits_such_clients_are_let_go_or_held_up(gateway: GatewayHandle) -> None:

@@ -8,7 +8,8 @@ _TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)::(?P<name>\w+)`")
 
 
 def test_every_complaint_is_answered_by_tests_that_exist() -> None:
-    rows = [line for line in (ROOT / "docs" / "complaints.md").read_text().splitlines() if line.startswith("| ") and "| Test |" not in line]
+    complaints, _, _ = (ROOT / "docs" / "complaints.md").read_text().partition("\n## Figures\n")
+    rows = [line for line in complaints.splitlines() if line.startswith("| ") and "| Test |" not in line]
     assert rows
     for row in rows:
         named = _TEST.findall(row)
