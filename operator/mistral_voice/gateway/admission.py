@@ -124,4 +124,7 @@ def bound_policy(policy: SessionPolicy, session: bytes | msgspec.Raw, max_durati
 
 def _is_same_origin(origin: str, host: str) -> bool:
     # Schemes may differ: TLS may end before the gateway.
-    return urlsplit(origin).netloc.lower() == host.lower() != ""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower() != ""
+    except ValueError:
+        return False

@@ -246,6 +246,7 @@ async def test_pages_use_secrets_only_if_they_are_listed(mistral: SimulatorHandl
         key = await secret(gateway)
         assert await status_of(gateway, key, Origin=gateway.base_url) == 101
         assert await status_of(gateway, key, Origin="http://127.0.0.1:1") == 403
+        assert await status_of(gateway, key, Origin="http://[") == 403
 
 
 HOUR = 3600.0
