@@ -26,7 +26,8 @@ from tests.support.peoples_api import peoples_api
 ENTRIES = 1_000_000
 GOAL_MS = 50.0
 ENTRIES_OF_SESSION = 10
-LIVE = 2_000
+LIVE = 10_000
+"""Sessions that run, one of each tenant."""
 _CHUNK = 20_000
 
 

@@ -114,6 +114,7 @@ class Line:
             integration_uid=entitled.integration_uid,
             plan=entitled.plan,
             models=entitled.models,
+            model=wanted.model,
         )
         grant = await self._lease(request)
         if isinstance(grant, Refusal):
@@ -157,7 +158,11 @@ class Line:
     async def _refuse(self, wanted: Open, refusal: Refusal) -> None:
         integration = self._its.directory.of_service_account(self._caller.namespace, self._caller.service_account)
         plan = integration.plan if integration is not None else ""
-        self._its.metrics.refused(self._caller.namespace, plan, refusal.reason)
+        record = self._its.directory.plan(plan)
+        offered = record.specification.models.chat if record is not None and record.specification is not None else ()
+        # Any other word may be the gateway's own invention.
+        model = wanted.model if wanted.model in offered else ""
+        self._its.metrics.refused(self._caller.namespace, plan, model, refusal.reason)
         _log.info(
             "A session was refused.",
             extra=fields(session=wanted.session, namespace=self._caller.namespace, plan=plan, reason=refusal.reason.value),

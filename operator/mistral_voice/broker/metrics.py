@@ -19,7 +19,7 @@ class BrokerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._sessions = Gauge(f"{PREFIX}sessions", "Sessions that this broker holds.", ("namespace", "plan", "mode"), registry=registry)
         self._refused = Counter(
-            f"{PREFIX}sessions_refused", "Sessions refused, by reason.", ("namespace", "plan", "mode", "reason"), registry=registry
+            f"{PREFIX}sessions_refused", "Sessions refused, by reason.", ("namespace", "plan", "mode", "model", "reason"), registry=registry
         )
         self._calls = Counter(f"{PREFIX}calls", "Calls to Mistral, by what came of them.", ("plan", "model", "outcome"), registry=registry)
         self._turned_away = Counter(
@@ -50,9 +50,9 @@ class BrokerMetrics:
         finally:
             series.dec()
 
-    def refused(self, namespace: str, plan: str, reason: RefusalReason) -> None:
-        """Count a session that was refused."""
-        self._refused.labels(namespace, plan, MODE, reason.value).inc()
+    def refused(self, namespace: str, plan: str, model: str, reason: RefusalReason) -> None:
+        """Count a session that was refused. `model` is one of the plan's for chat, or empty."""
+        self._refused.labels(namespace, plan, MODE, model, reason.value).inc()
 
     def line_refused(self, reason: str) -> None:
         """Count a line that was refused before anything was asked on it."""

@@ -154,6 +154,8 @@ class LeaseRequest(Struct, frozen=True, rename="camel"):
     plan: Name
     models: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
     """All models that the session may use: each needs a price."""
+    model: Annotated[str, Meta(max_length=253)] = ""
+    """That of them with which it chats at first, for the figures by model."""
 
 
 class LeaseReport(Struct, frozen=True, rename="camel"):

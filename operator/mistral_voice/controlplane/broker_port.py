@@ -109,17 +109,17 @@ class BrokerPort:
         _check_names(request)
         with self._metrics.admission_seconds.time():
             answer = await self._ledger.admit(request)
-        self._metrics.answered("admit", request.plan, answer)
+        self._metrics.answered("admit", answer, request)
         return _json(answer, 200 if isinstance(answer, LeaseGrant) else 409)
 
     async def _renew(self, body: bytes) -> web.Response:
         answer = await self._ledger.renew(_checked_report(body))
-        self._metrics.answered("renew", "", answer)
+        self._metrics.answered("renew", answer)
         return _json(answer, 200 if isinstance(answer, LeaseGrant) else 409)
 
     async def _release(self, body: bytes) -> web.Response:
         refusal = await self._ledger.release(_checked_report(body))
-        self._metrics.answered("release", "", refusal)
+        self._metrics.answered("release", refusal)
         return web.Response(status=204) if refusal is None else _json(refusal, 409)
 
     async def _sync(self, body: bytes) -> web.Response:

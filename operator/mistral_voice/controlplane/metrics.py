@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mistral_voice.contract.lease import LeaseGrant, Refusal
+from mistral_voice.contract.lease import LeaseGrant, LeaseRequest, Refusal, RefusalReason
 from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
 from mistral_voice.controlplane.ledger.records import Entry
 
@@ -23,7 +23,12 @@ class ControlPlaneMetrics:
         self._answers = Counter(
             f"{PREFIX}answers", "Answers to brokers, by what was asked and why it was refused.", ["asked", "reason"], registry=registry
         )
-        self._refusals = Counter(f"{PREFIX}refusals", "Sessions that were refused, by plan.", ["plan", "mode", "reason"], registry=registry)
+        self._refusals = Counter(
+            f"{PREFIX}refusals",
+            "Sessions that were refused, by plan and chat model.",
+            ["plan", "mode", "model", "reason"],
+            registry=registry,
+        )
         use = ["plan", "mode", "model"]
         self._used = Counter(f"{PREFIX}used", "What was charged of a model, in its unit.", [*use, "unit"], registry=registry)
         self._spent = Counter(f"{PREFIX}spent", "What that cost, in the plan's currency.", [*use, "currency"], registry=registry)
@@ -35,12 +40,17 @@ class ControlPlaneMetrics:
         self.backed_up = Gauge(f"{PREFIX}last_backup_timestamp_seconds", "When the youngest backup was made.", registry=registry)
         self.active_keys = Gauge(f"{PREFIX}active_keys", "Keys of a pool that take new sessions.", ["pool"], registry=registry)
 
-    def answered(self, asked: str, plan: str, answer: LeaseGrant | Refusal | None) -> None:
-        """Count an answer. A plan that nobody knows is a name that anybody may have made up, and becomes no label."""
+    def answered(self, asked: str, answer: LeaseGrant | Refusal | None, request: LeaseRequest | None = None) -> None:
+        """Count an answer, with the request if a session asked to begin or to move.
+
+        A plan that nobody knows is a name that anybody may have made up, and becomes no label; nor does a model that its
+        plan doesn't offer.
+        """
         reason = answer.reason.value if isinstance(answer, Refusal) else ""
         self._answers.labels(asked, reason).inc()
-        if plan and reason and reason != "PlanNotFound":
-            self._refusals.labels(plan, MODE, reason).inc()
+        if request is not None and isinstance(answer, Refusal) and answer.reason is not RefusalReason.PLAN_NOT_FOUND:
+            is_offered = request.model in request.models and answer.reason is not RefusalReason.MODEL_NOT_IN_PLAN
+            self._refusals.labels(request.plan, MODE, request.model if is_offered else "", reason).inc()
 
     def charged(self, entries: Sequence[Entry]) -> None:
         """Count what this replica charged by reports. Estimates, and what is taken back of them, name no model: balances have them."""

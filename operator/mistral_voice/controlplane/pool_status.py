@@ -6,7 +6,7 @@ from typing import Any
 
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification, KeyPoolStatus, KeyState, PoolKeyStatus
 from mistral_voice.contract.v1alpha1.status import Condition
-from mistral_voice.controlplane.keys.states import KeyRecord
+from mistral_voice.controlplane.keys.states import NO_USABLE_KEY, KeyRecord
 from mistral_voice.controlplane.ledger.window import moment
 
 Sessions = Mapping[tuple[str, str], int]
@@ -26,7 +26,7 @@ def status_of(
                 name=key.name,
                 state=record.state,
                 reason=record.reason,
-                message=record.message or None,
+                message=_message(record) or None,
                 until=None if record.until is None else moment(record.until - record.until % 1000),
                 # To the hour, so that a status isn't written anew for each look at a key.
                 last_probe_time=None if record.probed_at is None else moment(record.probed_at - record.probed_at % 3_600_000),
@@ -45,6 +45,11 @@ def status_of(
         observed_generation=generation,
     )
     return KeyPoolStatus(observed_generation=generation, conditions=(ready,), active_keys=active, keys=tuple(keys))
+
+
+def _message(record: KeyRecord) -> str:
+    """Return what is known of a key. Who reads the pool reads its Secrets' names there, and has to know which one to mend."""
+    return f"The Secret {record.secret} is missing or holds no usable key." if record.message == NO_USABLE_KEY else record.message
 
 
 def _kept_sessions(before: Any, name: str, record: KeyRecord, count: int) -> int:

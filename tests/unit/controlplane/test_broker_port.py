@@ -26,7 +26,7 @@ from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.main import listening
 from mistral_voice.controlplane.metrics import ControlPlaneMetrics
 from mistral_voice.kube.identity import Caller, NotAuthenticatedError
-from tests.support.ledger import World, a_report, a_request
+from tests.support.ledger import CHAT, World, a_report, a_request
 
 POOL = KeyPoolSpecification.model_validate({"keys": [{"name": "a", "secretRef": {"name": "mistral-a"}}]})
 CALLERS = {"broker": Caller("voice", "broker", "broker-1", "u1"), "tenant": Caller("shop", "broker", "evil-1", "u2")}
@@ -99,3 +99,12 @@ async def test_a_key_is_given_to_one_broker_to_probe(world: World) -> None:
     async with asking(world) as ask:
         orders = [msgspec.json.decode((await ask(KEYS_PATH, KeySync(name)))[1], type=KeyOrders) for name in ("broker-1", "broker-2")]
     assert [[key.secret for key in order.probe] for order in orders] == [["mistral-a"], []]
+
+
+@pytest.mark.parametrize(("model", "label"), [(CHAT, CHAT), ("made-up", "")])
+async def test_refusals_are_counted_by_plan_model_and_reason(world: World, model: str, label: str) -> None:
+    world.set_plan(limits={"concurrentSessions": 0})
+    async with asking(world) as ask:
+        assert (await ask(LEASES_PATH, a_request(model=model)))[0] == 409
+        labels = {"plan": "standard", "mode": "managed", "model": label, "reason": "SessionsExhausted"}
+        assert ask.registry.get_sample_value("mistral_voice_control_plane_refusals_total", labels) == 1

@@ -1,5 +1,5 @@
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification, KeyState, QuarantineReason
-from mistral_voice.controlplane.keys.states import KeyRecord
+from mistral_voice.controlplane.keys.states import NO_USABLE_KEY, KeyRecord
 from mistral_voice.controlplane.pool_status import status_of
 
 NOW = 1_795_000_000_000
@@ -33,3 +33,9 @@ def test_a_status_is_not_written_anew_for_each_probe_and_session() -> None:
 def test_a_pool_without_an_active_key_is_not_ready() -> None:
     status = status_of("main", POOL, 7, {"mistral-b": RECORDS["mistral-b"]}, {}, written(RECORDS), NOW + 9000)
     assert (status.active_keys, status.conditions[0].status, status.conditions[0].reason) == (0, "False", "NoActiveKey")
+
+
+def test_whoever_reads_the_pool_is_told_which_secret_is_unusable() -> None:
+    unusable = KeyRecord("main", "mistral-b", KeyState.QUARANTINED, QuarantineReason.AUTH, message=NO_USABLE_KEY)
+    status = status_of("main", POOL, 7, {"mistral-b": unusable}, {}, None, NOW)
+    assert [key.message for key in status.keys] == ["The Secret mistral-b is missing or holds no usable key."]

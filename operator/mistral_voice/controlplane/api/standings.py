@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Label, Row, Select, func, select, tuple_
+from sqlalchemy import Label, Row, Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.v1alpha1.plan import Limits, PlanSpecification
@@ -118,7 +118,7 @@ async def _integrations(
 
 
 def _begun(window: Window) -> Label[int]:
-    """Count an integration's sessions that began in a period, as a column beside its balance."""
+    """Count an integration's sessions that began in a period, those given back unused left out, as a column beside its balance."""
     sessions, table = schema.sessions, schema.balances
     first = datetime.fromisoformat(window.period if len(window.period) > 7 else f"{window.period}-01").replace(tzinfo=UTC)
     wanted = (
@@ -126,6 +126,7 @@ def _begun(window: Window) -> Label[int]:
         sessions.c.integration == table.c.integration,
         sessions.c.started_at >= int(first.timestamp() * 1000),
         sessions.c.plan == table.c.plan,
+        or_(sessions.c.ended_at.is_(None), sessions.c.ended_at > sessions.c.started_at),
     )
     return select(func.count()).select_from(sessions).where(*wanted).correlate(table).scalar_subquery().label("begun")
 

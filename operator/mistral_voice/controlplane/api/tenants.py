@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.controlplane.api.answers import Page, TenantUsage
@@ -28,16 +28,10 @@ class Tenants:
 async def tenants(connection: AsyncConnection, name: str, plan: KnownPlan, wanted: Tenants, now: int) -> Page[TenantUsage]:
     """Return some of a plan's namespaces. Raises BadRequest for a cursor of another order."""
     window = window_of(plan.spec, now)
-    table = schema.balances
-    source, figure = _figure(wanted.sort, name, window, now)
-    where = [table.c.plan == name, table.c.namespace != "", table.c.integration == ""]
-    if wanted.containing:
-        where.append(table.c.namespace.contains(wanted.containing, autoescape=True))
-    if wanted.after:
-        where.append(_following(figure, wanted.after))
-    order = [table.c.namespace] if figure is None else [figure.desc(), table.c.namespace]
-    columns = [table] if figure is None else [table, figure.label("figure")]
-    rows = (await connection.execute(select(*columns).select_from(source).where(*where).order_by(*order).limit(wanted.limit + 1))).all()
+    if wanted.sort == "sessions":
+        rows = await _by_sessions(connection, name, wanted, now)
+    else:
+        rows = await _by_balance(connection, name, wanted, window)
     some = rows[: wanted.limit]
     held = await reading.held(connection, [Scope(name, row.namespace) for row in some], now) if some else {}
     items = []
@@ -48,30 +42,78 @@ async def tenants(connection: AsyncConnection, name: str, plan: KnownPlan, wante
     if len(rows) <= wanted.limit:
         return Page(items=tuple(items))
     last = some[-1]
-    return Page(items=tuple(items), next=last.namespace if figure is None else f"{int(last.figure)}/{last.namespace}")
+    return Page(items=tuple(items), next=last.namespace if wanted.sort == "name" else f"{int(last.figure)}/{last.namespace}")
 
 
-def _figure(sort: str, plan: str, window: Window, now: int) -> tuple[FromClause, ColumnElement[Any] | None]:
-    """Return what is read from, and the figure that it is sorted by."""
+async def _by_balance(connection: AsyncConnection, plan: str, wanted: Tenants, window: Window) -> list[Row[Any]]:
+    """Return the page's rows and the one after them, by name or by a figure of the balances."""
     table = schema.balances
-    if sort == "name":
-        return table, None
-    if sort == "sessions":
-        holds = schema.holds
-        runs = and_(holds.c.plan == plan, holds.c.superseded_at.is_(None), holds.c.expires_at > now)
-        counts = select(holds.c.tenant, func.count().label("sessions")).where(runs).group_by(holds.c.tenant).subquery()
-        return table.outerjoin(counts, counts.c.tenant == table.c.scope), func.coalesce(counts.c.sessions, 0)
+    where, last = _those_of(table, plan, wanted), _last(wanted)
+    if wanted.sort == "name":
+        following = [table.c.namespace > last.namespace] if last is not None else []
+        query: Select[Any] = select(table).where(*where, *following).order_by(table.c.namespace)
+        return list((await connection.execute(query.limit(wanted.limit + 1))).all())
     # Use of a period that is over counts no more, although nobody has put it aside yet.
     length = func.length(table.c.period) == len(window.period)
     counts_yet = and_(table.c.currency == window.currency, length, table.c.period >= window.period)
-    return table, case((counts_yet, table.c.session_ms if sort == "sessionMs" else table.c.micro_units), else_=0)
+    figure = case((counts_yet, table.c.session_ms if wanted.sort == "sessionMs" else table.c.micro_units), else_=0)
+    following = [_behind(figure, table, last)] if last is not None else []
+    query = select(table, figure.label("figure")).where(*where, *following).order_by(figure.desc(), table.c.namespace)
+    return list((await connection.execute(query.limit(wanted.limit + 1))).all())
 
 
-def _following(figure: ColumnElement[Any] | None, after: str) -> ColumnElement[bool]:
-    table = schema.balances
-    value, between, name = after.rpartition("/")
-    if bool(between) is (figure is None):
+async def _by_sessions(connection: AsyncConnection, plan: str, wanted: Tenants, now: int) -> list[Row[Any]]:
+    """Return the page's rows and the one after them, the most sessions first.
+
+    Those that have some are found by their holds alone, so that a page of a plan with many tenants isn't the sorting of them all; only
+    behind the last of these come the others, by their names.
+    """
+    table, holds = schema.balances, schema.holds
+    last, most = _last(wanted), wanted.limit + 1
+    runs = and_(holds.c.superseded_at.is_(None), holds.c.expires_at > now)
+    rows: list[Row[Any]] = []
+    if last is None or last.figure:
+        count = func.count()
+        live = select(holds.c.namespace, count.label("figure")).where(runs, *_those_of(holds, plan, wanted)).group_by(holds.c.namespace)
+        live = live if last is None else live.having(_behind(count, holds, last))
+        first = live.order_by(count.desc(), holds.c.namespace).limit(most).subquery()
+        joined = table.join(first, and_(table.c.plan == plan, table.c.namespace == first.c.namespace, table.c.integration == ""))
+        query: Select[Any] = select(table, first.c.figure).select_from(joined).order_by(first.c.figure.desc(), table.c.namespace)
+        rows = list((await connection.execute(query)).all())
+    if len(rows) < most:
+        idle = ~select(holds.c.session).where(holds.c.tenant == table.c.scope, runs).exists()
+        following = [table.c.namespace > last.namespace] if last is not None and not last.figure else []
+        query = select(table, literal(0).label("figure")).where(*_those_of(table, plan, wanted), idle, *following)
+        rows += (await connection.execute(query.order_by(table.c.namespace).limit(most - len(rows)))).all()
+    return rows
+
+
+def _those_of(table: Table, plan: str, wanted: Tenants) -> list[ColumnElement[bool]]:
+    """Return the conditions on the rows of a plan's namespaces."""
+    where = [table.c.plan == plan]
+    if table is schema.balances:
+        where += [table.c.namespace != "", table.c.integration == ""]
+    if wanted.containing:
+        where.append(table.c.namespace.contains(wanted.containing, autoescape=True))
+    return where
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last namespace of the page before, and its figure (0 where names are sorted by)."""
+
+    figure: int
+    namespace: str
+
+
+def _last(wanted: Tenants) -> _Last | None:
+    if not wanted.after:
+        return None
+    value, between, name = wanted.after.rpartition("/")
+    if bool(between) is (wanted.sort == "name"):
         raise BadRequest("The parameter cursor is of another order: begin anew, without it, when sort changes.")
-    if figure is None:
-        return table.c.namespace > name
-    return or_(figure < int(value), and_(figure == int(value), table.c.namespace > name))
+    return _Last(int(value) if between else 0, name)
+
+
+def _behind(figure: ColumnElement[Any], table: Table, last: _Last) -> ColumnElement[bool]:
+    return or_(figure < last.figure, and_(figure == last.figure, table.c.namespace > last.namespace))

@@ -14,6 +14,8 @@ PROBE_LASTS_MS: Final = 30_000
 RATE_LIMITED_MS: Final = 30_000
 """How long a domain rests where Mistral doesn't say."""
 LONGEST_REST_MS: Final = 3_600_000
+NO_USABLE_KEY: Final = "Its Secret is missing or holds no usable key."
+"""Names no Secret: the API shows it. The pool's own status does."""
 REFUSALS: Final = 2
 """So often in a row must a key be refused, the last time by a probe, before it is set aside."""
 
@@ -110,8 +112,8 @@ def _after(record: KeyRecord, report: KeyReport, now: int) -> KeyRecord:
         case KeyOutcome.BILLING:
             return _quarantined(record, QuarantineReason.BILLING, "Mistral says that the account can't pay (402).", now)
         case KeyOutcome.SECRET_UNUSABLE:
-            sentence = f"The Secret {record.secret} is missing or holds no usable key."
-            return replace(_quarantined(record, QuarantineReason.AUTH, sentence, now), probe_due_at=now + PROBE_AGAIN_MS)
+            quarantined = _quarantined(record, QuarantineReason.AUTH, NO_USABLE_KEY, now)
+            return replace(quarantined, probe_due_at=now + PROBE_AGAIN_MS)
         case _:
             return replace(record, probe_due_at=min(record.probe_due_at, now + PROBE_AGAIN_MS))
 

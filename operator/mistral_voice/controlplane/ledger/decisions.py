@@ -142,10 +142,21 @@ def release(report: LeaseReport, known: Known) -> Decision:
     if settled.answer is not None or known.session is None or settled.counted is None:
         return settled
     session = known.session
-    ended = replace(session, ended_at=known.now) if report.epoch == session.epoch and session.ended_at is None else None
     dropped = () if known.hold is None else (known.hold,)
     counted = replace(settled.counted, state=EpochState.RELEASED)
-    return replace(settled, session=ended, counted=counted, holds=(), dropped=dropped)
+    return replace(settled, session=_ended(session, counted, known.now), counted=counted, holds=(), dropped=dropped)
+
+
+def _ended(session: Session, counted: Counted, now: int) -> Session | None:
+    """Return a session whose last epoch was released, None if nothing changes.
+
+    One of which nothing was used has never begun: whoever asked for it did not hear the answer, and gives it back. It ends at its begin,
+    by which it is told from those that count.
+    """
+    unused = session.epoch == 1 and counted.session_ms == 0 and not counted.amounts
+    if counted.epoch != session.epoch or (session.ended_at is not None and (unused or session.ended_at != session.started_at)):
+        return None
+    return replace(session, ended_at=session.started_at if unused else max(now, session.started_at + 1))
 
 
 def expire(known: Known) -> Decision:

@@ -132,6 +132,7 @@ class Session:
     key: KeyReference
     started_at: int
     ended_at: int | None = None
+    """The same as `started_at` for one that was given back unused, and counts as none."""
 
 
 class EntryKind(StrEnum):

@@ -74,7 +74,7 @@ holds: Final = Table(
     Column("micro_units", _BIG, nullable=False),
     Column("superseded_at", _BIG),
     Index("holds_tenant", "tenant", "integration"),
-    Index("holds_plan", "plan"),
+    Index("holds_plan_pages", "plan", "session", "epoch"),
     Index("holds_expiry", "expires_at"),
 )
 """Leases: rows that expire. `tenant` is the scope of plan and namespace."""

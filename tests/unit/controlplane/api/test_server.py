@@ -98,6 +98,25 @@ async def test_namespaces_come_page_by_page_in_the_order_that_is_asked_for(
     assert (seen, page["next"]) == (names, None)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+async def test_namespaces_without_a_session_follow_those_that_have_some(person: Person, world: World, limit: int) -> None:
+    await used(world)
+    await world.ledger.admit(a_request("a1", namespace="shop-a"))
+    for namespace in ("zoo", "arts"):
+        await world.ledger.admit(a_request(namespace, namespace=namespace))
+        await world.ledger.release(a_report(namespace, seconds=1))
+    seen: list[str] = []
+    cursor: Any = ""
+    while cursor is not None:
+        _, page = await person.ask(f"/plans/standard/tenants?sort=sessions&limit={limit}{cursor and f'&cursor={cursor}'}")
+        assert all(item["standing"]["held"]["sessions"] == int(item["namespace"] not in ("zoo", "arts")) for item in page["items"])
+        seen += [item["namespace"] for item in page["items"]]
+        cursor = page["next"]
+    assert seen == ["bank", "shop", "shop-a", "arts", "zoo"]
+    _, page = await person.ask("/plans/standard/tenants?sort=sessions&containing=o")
+    assert [item["namespace"] for item in page["items"]] == ["shop", "shop-a", "zoo"]
+
+
 async def test_namespaces_are_found_by_a_part_of_their_name(person: Person, world: World) -> None:
     await used(world)
     _, page = await person.ask("/plans/standard/tenants?containing=an&sort=sessionMs")
@@ -149,6 +168,26 @@ async def test_use_by_integration_page_by_page(person: Person, world: World) -> 
     _, rest = await person.ask(f"/plans/standard/integrations?cursor={first['next']}")
     listed = [(item["namespace"], item["integration"], item["sessions"]) for item in (*first["items"], *rest["items"])]
     assert listed == [("bank", "assistant", 1), ("shop", "assistant", 2)]
+
+
+async def test_a_session_whose_answer_was_lost_is_counted_once(person: Person, world: World) -> None:
+    """The broker asks again; hearing nothing even then, it gives back what it may have been granted, and a new session is asked for."""
+
+    async def sessions() -> int:
+        _, page = await person.ask("/plans/standard/integrations")
+        return int(page["items"][0]["sessions"])
+
+    for _ in range(2):
+        await world.ledger.admit(a_request("lost"))
+    assert await sessions() == 1
+    for _ in range(2):
+        await world.ledger.release(a_report("lost", seq=1))
+    assert await sessions() == 0
+    await world.ledger.admit(a_request("again"))
+    assert await sessions() == 1
+    await world.ledger.release(a_report("again", seconds=1))
+    await world.ledger.release(a_report("lost", seq=2, seconds=1))
+    assert await sessions() == 2, "it was used after all"
 
 
 async def test_a_period_that_is_over_counts_no_more(person: Person, world: World) -> None:
