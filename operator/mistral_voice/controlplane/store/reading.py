@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Label, Row, and_, case, func, literal_column, select
+from sqlalchemy import ARRAY, ColumnElement, Label, Row, Text, and_, bindparam, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mistral_voice.contract.lease import KeyReference, Unit
@@ -13,7 +13,7 @@ from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.desk import EpochKey
 from mistral_voice.controlplane.ledger.records import Balance, Counted, EpochState, Held, Hold, Scope, Session, Tenant, Window
 from mistral_voice.controlplane.store import schema
-from mistral_voice.controlplane.store.database import Database
+from mistral_voice.controlplane.store.database import Database, Dialect
 
 _SERVERS_NOW: Final[Label[Any]] = literal_column("floor(extract(epoch FROM clock_timestamp()) * 1000)").label("server_now")
 
@@ -21,7 +21,7 @@ _SERVERS_NOW: Final[Label[Any]] = literal_column("floor(extract(epoch FROM clock
 async def sessions(connection: AsyncConnection, names: Iterable[str]) -> dict[str, Session]:
     """Return those of the sessions that are known."""
     table = schema.sessions
-    rows = await connection.execute(select(table).where(table.c.session.in_(sorted(set(names)))))
+    rows = await connection.execute(select(table).where(_among(connection, table.c.session, sorted(set(names)))))
     return {row.session: _session(row) for row in rows}
 
 
@@ -31,7 +31,8 @@ async def locked(database: Database, connection: AsyncConnection, scopes: Sequen
     SQLite's transaction has locked everything already. PostgreSQL's time comes with the rows, which it hands out as it locks them.
     """
     table = schema.balances
-    chosen = select(table).where(table.c.scope.in_([scope.key for scope in scopes])).order_by(table.c.scope).with_for_update()
+    wanted = _among(connection, table.c.scope, [scope.key for scope in scopes])
+    chosen = select(table).where(wanted).order_by(table.c.scope).with_for_update()
     is_told = database.clock is None
     rows = (await connection.execute(select(chosen.subquery(), _SERVERS_NOW) if is_told else chosen)).all()
     known = {scope.key: scope for scope in scopes}
@@ -48,14 +49,14 @@ def balance_of(row: Row[Any], scope: Scope) -> Balance:
 async def holds(connection: AsyncConnection, names: Iterable[str]) -> dict[EpochKey, Hold]:
     """Return all holds of sessions."""
     table = schema.holds
-    rows = await connection.execute(select(table).where(table.c.session.in_(sorted(set(names)))))
+    rows = await connection.execute(select(table).where(_among(connection, table.c.session, sorted(set(names)))))
     return {(row.session, row.epoch): _hold(row) for row in rows}
 
 
 async def counted(connection: AsyncConnection, names: Iterable[str]) -> dict[EpochKey, Counted]:
     """Return what is known of the use of sessions, by epoch."""
     table = schema.usage
-    rows = await connection.execute(select(table).where(table.c.session.in_(sorted(set(names)))))
+    rows = await connection.execute(select(table).where(_among(connection, table.c.session, sorted(set(names)))))
     return {(row.session, row.epoch): _counted(row) for row in rows}
 
 
@@ -69,7 +70,7 @@ async def held(connection: AsyncConnection, scopes: Sequence[Scope], now: int) -
     if tenants:
         by = (table.c.plan, table.c.namespace, table.c.integration)
         for plan, namespace, integration, *sums in await connection.execute(
-            select(*by, *figures).where(table.c.tenant.in_(tenants)).group_by(*by)
+            select(*by, *figures).where(_among(connection, table.c.tenant, tenants)).group_by(*by)
         ):
             some = Held(*(int(value) for value in sums))
             found[Scope(plan, namespace, integration)] = some
@@ -92,6 +93,13 @@ async def plans(connection: AsyncConnection) -> dict[str, KnownPlan]:
     """Return every plan that was ever seen, as it last stood."""
     rows = await connection.execute(select(schema.plans))
     return {row.name: KnownPlan(PlanSpecification.model_validate_json(row.spec), row.deleted_at is not None) for row in rows}
+
+
+def _among(connection: AsyncConnection, column: ColumnElement[str], values: list[str]) -> ColumnElement[bool]:
+    """Return whether a column has one of the values: for PostgreSQL as one array, so that it knows the statement again by its text."""
+    if connection.dialect.name == Dialect.SQLITE:
+        return column.in_(values)
+    return column == func.any(bindparam(None, values, type_=ARRAY(Text)))
 
 
 def _tenant(row: Row[Any]) -> Tenant:

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, case, delete, insert, tuple_
+from sqlalchemy import Table, Text, bindparam, case, cast, delete, func, null, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import UserDefinedType
 
 from mistral_voice.controlplane.ledger.desk import Written
 from mistral_voice.controlplane.ledger.records import AuditEntry, Balance, Counted, Entry, Hold, Scope, Session, Window
@@ -25,8 +26,7 @@ async def write(connection: AsyncConnection, dialect: Dialect, written: Written)
     await _put(connection, dialect, holds, [_hold(hold) for hold in written.holds.values()])
     if written.dropped:
         await connection.execute(delete(holds).where(tuple_(holds.c.session, holds.c.epoch).in_(sorted(written.dropped))))
-    if written.entries:
-        await connection.execute(insert(schema.entries), [_entry(entry) for entry in written.entries])
+    await _add(connection, dialect, schema.entries, [_entry(entry) for entry in written.entries])
     await add_audit(connection, dialect, written.audit)
     await _put(connection, dialect, schema.balances, [_balance(balance) for balance in _sorted(written.balances.values())])
     await _add_past(connection, dialect, _sorted(written.past))
@@ -36,9 +36,7 @@ async def write(connection: AsyncConnection, dialect: Dialect, written: Written)
 async def add_audit(connection: AsyncConnection, dialect: Dialect, entries: Sequence[AuditEntry]) -> None:
     """Add to the audit; of those that are alike, also with one that is there already, one row is made, which has the last one's message."""
     table = schema.audit
-    single = [_audit(entry) for entry in entries if entry.alike is None]
-    if single:
-        await connection.execute(insert(table), single)
+    await _add(connection, dialect, table, [_audit(entry) for entry in entries if entry.alike is None])
     alike: dict[str, AuditEntry] = {}
     for entry in entries:
         if entry.alike is not None:
@@ -60,14 +58,47 @@ async def make_balances(connection: AsyncConnection, dialect: Dialect, balances:
         await connection.execute(_insert(dialect, table).on_conflict_do_nothing(index_elements=[table.c.scope]), values)
 
 
+async def _add(connection: AsyncConnection, dialect: Dialect, table: Table, values: list[Values]) -> None:
+    """Insert rows."""
+    if values:
+        await _insert_all(connection, dialect, _insert(dialect, table), values)
+
+
 async def _put(connection: AsyncConnection, dialect: Dialect, table: Table, values: list[Values]) -> None:
-    """Insert rows, or overwrite those with the same primary key."""
+    """Insert rows, or overwrite those with the same primary key. No two of the rows have the same."""
     if not values:
         return
     statement = _insert(dialect, table)
     keys = set(table.primary_key.columns.keys())
     changes = {name: statement.excluded[name] for name in values[0] if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), values)
+    statement = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
+    await _insert_all(connection, dialect, statement, values)
+
+
+async def _insert_all(connection: AsyncConnection, dialect: Dialect, statement: Any, values: list[Values]) -> None:
+    """Carry out an insertion of many rows.
+
+    PostgreSQL gets them as one text of JSON: a statement for each row would cost it and the driver several times as much as the rows do.
+    """
+    if dialect is Dialect.SQLITE:
+        await connection.execute(statement, values)
+        return
+    table, names = statement.table, list(values[0])
+    text = cast(bindparam("rows", type_=Text), postgresql.JSON)
+    rows = func.json_populate_recordset(cast(null(), _RowType(table.name)), text).table_valued(*names)
+    await connection.execute(statement.from_select(names, select(*rows.c)), {"rows": msgspec.json.encode(values).decode()})
+
+
+class _RowType(UserDefinedType[Any]):
+    """The type of a table's rows, which PostgreSQL names after the table."""
+
+    cache_ok = True
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.table
 
 
 async def _add_past(connection: AsyncConnection, dialect: Dialect, balances: list[Balance]) -> None:
