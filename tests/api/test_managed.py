@@ -1,5 +1,6 @@
 """Managed mode in the operator against a real API server: consent, conditions, children, and what the platform's changes do."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -269,3 +270,16 @@ async def test_a_restart_writes_nothing(world: Operating, served: Platform) -> N
         await world.apply("second", **served.claim())
         await eventually(world.exists(DEPLOYMENT, "second-voice"), "the restarted operator to have come to the next")
         assert (await world.versions("support"), await served.version(PLAN)) == before
+
+
+async def test_a_quota_that_is_used_up_is_told_by_kubectl_and_leaves_the_integration_ready(world: Operating, served: Platform) -> None:
+    sentence = "Plan standard allows a namespace 36 seconds of sessions a day, and there is no room for more."
+    usage = {"period": "2026-11", "sessions": 3, "seconds": 0, "exhausted": {"reason": "SecondsExhausted", "message": sentence}}
+    await world.client.merge_patch(INTEGRATION, world.namespace, "support", {"status": {"usage": usage}}, subresource="status")
+    await world.condition("support", "WithinQuota", "False", reason="SecondsExhausted")
+    await world.condition("support", "Ready", "True")
+
+    async def told() -> bool:
+        return "SecondsExhausted" in await asyncio.to_thread(world.kubectl, "get", "events", "-n", world.namespace)
+
+    await eventually(told, "the Event")

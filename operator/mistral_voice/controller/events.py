@@ -26,6 +26,7 @@ _GOOD_WHEN_TRUE: Sequence[ConditionType] = (
     ConditionType.CREDENTIAL_RESOLVED,
     ConditionType.HEALTHY,
     ConditionType.GATEWAY_AVAILABLE,
+    ConditionType.WITHIN_QUOTA,
 )
 _EXPECTED_AT_FIRST = frozenset({"NoPodsReady", "NotDeployed", "NotChecked", "NotLookedUp", "Suspended", "ScaledToZero"})
 """Reasons that belong to an ordinary life; they deserve no warning."""
@@ -41,6 +42,8 @@ def events_for(known: Input, status: Mapping[str, Any], *, first: bool) -> list[
     after = {entry["type"]: entry for entry in status["conditions"]}
     notices = []
     for condition_type in _GOOD_WHEN_TRUE:
+        if condition_type not in after:
+            continue
         notice = _turn(condition_type, before.get(condition_type), after[condition_type], first=first)
         if notice is not None:
             notices.append(notice)

@@ -173,6 +173,12 @@ class Input:
         return self.spec is not None and self.spec.mode is OwnershipMode.MANAGED
 
     @property
+    def told_usage(self) -> Mapping[str, Any] | None:
+        """Return what the control plane told last of this integration's use; mode byok has none."""
+        usage = self.usage or self.previous.raw.get("usage")
+        return usage if self.managed and isinstance(usage, Mapping) else None
+
+    @property
     def granted_plan(self) -> PlanSpecification | None:
         """Return the plan that the platform grants, or None: mode byok, no such plan, or not for this namespace."""
         return self.platform.granted if self.managed and self.platform is not None else None

@@ -14,6 +14,8 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    WITHIN_QUOTA = "WithinQuota"
+    """Only where the control plane has told of an integration's use. No part of Ready."""
 
 
 class Reason(StrEnum):
@@ -102,6 +104,11 @@ class Reason(StrEnum):
 
     # Ready
     READY = "Ready"
+
+    # WithinQuota
+    QUOTA_LEFT = "QuotaLeft"
+    SECONDS_EXHAUSTED = "SecondsExhausted"
+    SPEND_EXHAUSTED = "SpendExhausted"
 
 
 PROBE_REASONS_OF_THE_USER: Final = frozenset(

@@ -108,6 +108,15 @@ class UsageLimits(ResourceModel):
     """Session seconds in the period."""
 
 
+class Exhausted(ResourceModel):
+    """Why every new session is refused until the period is over."""
+
+    reason: Word
+    """SecondsExhausted or SpendExhausted."""
+    message: Sentence
+    """Which limit it is."""
+
+
 class Usage(ResourceModel):
     """Managed mode: what was used in the present period, coarsely."""
 
@@ -119,6 +128,8 @@ class Usage(ResourceModel):
     """Session seconds."""
     limits: UsageLimits | None = None
     """The plan's limits."""
+    exhausted: Exhausted | None = None
+    """Set while a limit of the period leaves no room for a new session."""
 
 
 class IntegrationStatus(ResourceModel):
@@ -130,7 +141,7 @@ class IntegrationStatus(ResourceModel):
         tuple[Condition, ...],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
-    """ConfigValid, CredentialResolved, Healthy, GatewayAvailable, Ready, Reconciling, Stalled."""
+    """ConfigValid, CredentialResolved, Healthy, GatewayAvailable, Ready, Reconciling, Stalled; managed mode: WithinQuota."""
     connection: Connection | None = None
     """The connection to Mistral."""
     credential: Credential | None = None

@@ -22,6 +22,8 @@ EVERY_SECONDS: Final = 300.0
 _PAGE: Final = 200
 _ANSWER_SECONDS: Final = 10.0
 _LARGEST_BYTES: Final = 4 * 1024 * 1024
+_LONGEST_WORD: Final = 128
+_LONGEST_SENTENCE: Final = 1024
 
 _log: Final = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class _Integration(msgspec.Struct):
     period: str
     sessions: int
     standing: _Standing
+    exhausted: str | None = None
+    message: str = ""
 
 
 class _Page(msgspec.Struct):
@@ -135,7 +139,12 @@ def usage_of(item: _Integration, plan: PlanSpecification) -> Usage:
     """Return `status.usage`: whole minutes, so that it isn't written anew for each second."""
     seconds = item.standing.used.session_ms // 60_000 * 60
     limits = _limits(plan.per_integration or plan.limits)
-    return {"period": item.period, "sessions": item.sessions, "seconds": seconds, **({"limits": limits} if limits else {})}
+    usage: dict[str, Any] = {"period": item.period, "sessions": item.sessions, "seconds": seconds}
+    if limits:
+        usage["limits"] = limits
+    if item.exhausted is not None:
+        usage["exhausted"] = {"reason": item.exhausted[:_LONGEST_WORD], "message": item.message[:_LONGEST_SENTENCE]}
+    return usage
 
 
 def _limits(limits: Limits) -> dict[str, int]:

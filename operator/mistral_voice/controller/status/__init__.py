@@ -1,6 +1,6 @@
 """Status: derived from the facts by pure functions, and written only when its meaning changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ def derive(known: Input, findings: Sequence[Finding]) -> dict[str, Any]:
         status["credential"] = credential(known)
         status["gateway"] = gateway(known, config_valid=valid(findings))
         status["selector"] = selector_text(known.name)
-    if known.managed and isinstance(usage := known.usage or known.previous.raw.get("usage"), Mapping):
+    if (usage := known.told_usage) is not None:
         status["usage"] = dict(usage)  # What was told last stays until something else is told.
     return status
 

@@ -35,7 +35,7 @@ class Observation:
 def conditions(known: Input, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return all conditions as status holds them, in their fixed order."""
     seen = observe(known, findings)
-    return [_entry(known, condition_type, seen[condition_type]) for condition_type in ConditionType]
+    return [_entry(known, condition_type, seen[condition_type]) for condition_type in ConditionType if condition_type in seen]
 
 
 def observe(known: Input, findings: Sequence[Finding]) -> Mapping[ConditionType, Observation]:
@@ -49,6 +49,8 @@ def observe(known: Input, findings: Sequence[Finding]) -> Mapping[ConditionType,
     seen[ConditionType.READY] = _ready(known, seen)
     seen[ConditionType.STALLED] = _stalled(known, seen)
     seen[ConditionType.RECONCILING] = _reconciling(known, seen)
+    if (usage := known.told_usage) is not None:
+        seen[ConditionType.WITHIN_QUOTA] = _within_quota(usage)
     return seen
 
 
@@ -125,6 +127,15 @@ def _gateway_available(known: Input) -> Observation:
     if held_up is not None:
         return Observation(FALSE, held_up.reason, held_up.message or "The pods don't get ready.")
     return Observation(FALSE, Reason.NO_PODS_READY, f"0 of {deployment.wanted_replicas} pods are ready.")
+
+
+def _within_quota(usage: Mapping[str, Any]) -> Observation:
+    exhausted = usage.get("exhausted")
+    reason = exhausted.get("reason") if isinstance(exhausted, Mapping) else None
+    if not isinstance(exhausted, Mapping) or reason not in (Reason.SECONDS_EXHAUSTED, Reason.SPEND_EXHAUSTED):
+        return Observation(TRUE, Reason.QUOTA_LEFT, "The plan's limits of the period leave room for new sessions.")
+    period = f"The period is {usage.get('period')}: new sessions are refused until it is over, or the platform team raises the limit."
+    return Observation(FALSE, reason, f"{exhausted.get('message')} {period}")
 
 
 def _ready(known: Input, seen: Mapping[ConditionType, Observation]) -> Observation:

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from mistral_voice.contract.lease import Unit
+from mistral_voice.contract.lease import RefusalReason, Unit
 from mistral_voice.contract.v1alpha1.plan import Enforcement, Period, StopPolicy
 from mistral_voice.contract.v1alpha1.pool import KeyState, QuarantineReason, Region
 from mistral_voice.controlplane.ledger.records import EntryKind
@@ -107,13 +107,18 @@ class TenantUsage(Answer, frozen=True, kw_only=True):
 
 
 class IntegrationUsage(Answer, frozen=True, kw_only=True):
-    """An integration's use of a plan; `sessions` are those begun in the period."""
+    """An integration's use of a plan; `sessions` are those begun in the period.
+
+    `exhausted` is why every new session is refused until the period is over, and `message` a sentence about it.
+    """
 
     namespace: str
     integration: str
     period: str
     sessions: int
     standing: Standing
+    exhausted: RefusalReason | None = None
+    message: str = ""
 
 
 class TenantPlan(Answer, frozen=True, kw_only=True):

@@ -21,8 +21,10 @@ from mistral_voice.controlplane.api.answers import (
     Standing,
     TenantPlan,
 )
+from mistral_voice.controlplane.api.exhaustion import exhausted
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
-from mistral_voice.controlplane.ledger.records import Balance, Held, Scope, Window
+from mistral_voice.controlplane.ledger.limits import Level
+from mistral_voice.controlplane.ledger.records import Balance, Held, Scope, Tenant, Window
 from mistral_voice.controlplane.ledger.window import present, window_of
 from mistral_voice.controlplane.store import reading, schema
 
@@ -107,13 +109,27 @@ async def _integrations(
         return []
     window = window_of(plan, now)
     namespaces = sorted({row.namespace for row in rows})
-    held = await reading.held(connection, [Scope(name, namespace) for namespace in namespaces], now)
+    tenants = [Scope(name, namespace) for namespace in namespaces]
+    held = await reading.held(connection, tenants, now)
+    wider = await reading.balances(connection, [*tenants, Scope(name)])
     found = []
     for row in rows:
-        scope = Scope(name, row.namespace, row.integration)
-        where = standing(of_present(row, scope, window), held.get(scope, Held()), plan.per_integration)
-        names = {"namespace": row.namespace, "integration": row.integration}
-        found.append(IntegrationUsage(**names, period=window.period, sessions=row.begun, standing=where))
+        tenant = Tenant(name, row.namespace, row.integration)
+        scope, *others = tenant.scopes
+        balance = of_present(row, scope, window)
+        levels = dict(zip(Level, (balance, *(present(wider.get(other), other, window)[0] for other in others)), strict=True))
+        refusal = exhausted(name, plan, levels, now)
+        found.append(
+            IntegrationUsage(
+                namespace=row.namespace,
+                integration=row.integration,
+                period=window.period,
+                sessions=row.begun,
+                standing=standing(balance, held.get(scope, Held()), plan.per_integration),
+                exhausted=None if refusal is None else refusal.reason,
+                message="" if refusal is None else refusal.message,
+            )
+        )
     return found
 
 

@@ -41,6 +41,13 @@ async def locked(database: Database, connection: AsyncConnection, scopes: Sequen
     return found, now
 
 
+async def balances(connection: AsyncConnection, scopes: Sequence[Scope]) -> dict[Scope, Balance]:
+    """Return the balances of scopes, without a lock."""
+    table, known = schema.balances, {scope.key: scope for scope in scopes}
+    rows = await connection.execute(select(table).where(_among(connection, table.c.scope, sorted(known))))
+    return {known[row.scope]: balance_of(row, known[row.scope]) for row in rows}
+
+
 def balance_of(row: Row[Any], scope: Scope) -> Balance:
     """Return the balance that a row holds."""
     return Balance(scope, Window(row.period, row.currency), row.session_ms, row.micro_units)

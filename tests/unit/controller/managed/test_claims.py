@@ -11,8 +11,10 @@ from mistral_voice.contract import gateway_config, names
 from mistral_voice.contract.lease import BROKER_AUDIENCE
 from mistral_voice.controller.build import Child, Desired, build
 from mistral_voice.controller.check import check, valid
+from mistral_voice.controller.events import events_for
 from mistral_voice.controller.input import Input
 from mistral_voice.controller.managed.facts import PlanFacts, Platform
+from mistral_voice.controller.previous import parse_status
 from mistral_voice.controller.status import derive
 from mistral_voice.kube.resources import CONFIG_MAP, DEPLOYMENT, NETWORK_POLICY, SECRET, Resource
 from tests.unit.controller.given import AUTHORITY, MANAGED_MODE, claiming, known, plan, platform
@@ -211,3 +213,28 @@ def test_usage_that_the_control_plane_tells_takes_the_place_of_what_it_told_befo
     told = {"period": "2026-12", "sessions": 1, "seconds": 60}
     state = replace(claiming(previous={"usage": {"period": "2026-11", "sessions": 3, "seconds": 180}}), usage=told)
     assert derive(state, check(state))["usage"] == told
+
+
+def test_a_quota_that_is_used_up_is_told_and_leaves_the_integration_ready() -> None:
+    sentence = "Plan standard allows a namespace 36 seconds of sessions a day, and there is no room for more."
+    used = {"period": "2026-11-22", "sessions": 2, "seconds": 0}
+    full = {**used, "exhausted": {"reason": "SecondsExhausted", "message": sentence}}
+    within, beyond = replace(claiming(), usage=used), replace(claiming(), usage=full)
+    assert "WithinQuota" not in conditions(claiming())
+    assert conditions(within)["WithinQuota"] == ("True", "QuotaLeft")
+    assert conditions(beyond)["WithinQuota"] == ("False", "SecondsExhausted")
+    assert conditions(beyond)["Ready"] == ("True", "Ready")
+    crossed = replace(beyond, previous=parse_status(derive(within, ())))
+    [notice] = events_for(crossed, derive(crossed, ()), first=False)
+    assert (notice.type, notice.reason, sentence in notice.note) == ("Warning", "SecondsExhausted", True)
+    kept = replace(claiming(), previous=parse_status(derive(crossed, ())))
+    assert conditions(kept)["WithinQuota"] == ("False", "SecondsExhausted"), "as long as nothing else is told"
+    assert events_for(kept, derive(kept, ()), first=False) == []
+    again = replace(kept, usage=used)
+    assert [notice.reason for notice in events_for(again, derive(again, ()), first=False)] == ["WithinQuotaAgain"]
+
+
+@pytest.mark.parametrize("exhausted", ["yes", {}, {"reason": "Mine"}, None])
+def test_usage_that_somebody_wrote_by_hand_does_no_harm(exhausted: object) -> None:
+    state = claiming(previous={"usage": {"period": "2026-11", "exhausted": exhausted}})
+    assert conditions(state)["WithinQuota"] == ("True", "QuotaLeft")

@@ -30,14 +30,17 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, authority: trustme.CA | None = None) -> AsyncIterator[Desk]:
+async def desk(folder: Path, authority: trustme.CA | None = None, **changes: object) -> AsyncIterator[Desk]:
     served_by, token_file, ca_file = trustme.CA(), folder / "token", folder / "ca.crt"
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served_by.issue_cert("127.0.0.1").configure_cert(context)
     (authority or served_by).cert_pem.write_to_path(ca_file)
     token_file.write_text("platform")
     plan = a_plan(limits={"concurrentSessions": 5, "sessionSecondsPerPeriod": 3600})
-    async with ledger_at(sqlite_url(folder), limits={"concurrentSessions": 5}) as world, peoples_api(world, context) as served:
+    async with (
+        ledger_at(sqlite_url(folder), **({"limits": {"concurrentSessions": 5}} | changes)) as world,
+        peoples_api(world, context) as served,
+    ):
         await world.ledger.admit(a_request("s1"))
         world.now += 25
         await world.ledger.renew(a_report("s1", seconds=25))
@@ -65,6 +68,15 @@ async def test_use_is_told_in_whole_minutes_and_each_change_once(tmp_path: Path)
         await eventually(lambda: len(it.told) == 3, "the change")
         assert (it.usage.of(HELPDESK, "standard") or {})["seconds"] == 60
         assert it.told[2:] == [HELPDESK]
+
+
+async def test_a_period_without_room_for_a_session_is_told(tmp_path: Path) -> None:
+    async with desk(tmp_path, limits={"sessionSecondsPerPeriod": 30}) as it:
+        await eventually(lambda: it.usage.of(HELPDESK, "standard"), "the first round")
+        exhausted = (it.usage.of(HELPDESK, "standard") or {})["exhausted"]
+        assert exhausted["reason"] == "SecondsExhausted"
+        assert "30 seconds" in exhausted["message"]
+        assert "exhausted" not in (it.usage.of(ObjectKey("bank", "assistant"), "standard") or {})
 
 
 @pytest.mark.parametrize("trouble", ["token", "right", "database", "gone"])

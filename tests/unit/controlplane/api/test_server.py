@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from mistral_voice.contract.lease import Refusal
 from mistral_voice.controlplane.api.focus import COLUMNS
 from tests.support.ledger import World, a_report, a_request
 from tests.support.peoples_api import Served, peoples_api
@@ -168,6 +169,34 @@ async def test_use_by_integration_page_by_page(person: Person, world: World) -> 
     _, rest = await person.ask(f"/plans/standard/integrations?cursor={first['next']}")
     listed = [(item["namespace"], item["integration"], item["sessions"]) for item in (*first["items"], *rest["items"])]
     assert listed == [("bank", "assistant", 1), ("shop", "assistant", 2)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "exhausted", "word"),
+    [
+        ({"limits": {"sessionSecondsPerPeriod": 44}}, "SecondsExhausted", "a namespace"),
+        ({"limits": {"sessionSecondsPerPeriod": 45}}, None, ""),
+        ({"limits": {"spendPerPeriod": "0.03"}}, "SpendExhausted", "a namespace"),
+        ({"perIntegration": {"sessionSecondsPerPeriod": 30}}, "SecondsExhausted", "an integration"),
+        ({"total": {"sessionSecondsPerPeriod": 30}}, "SecondsExhausted", "all namespaces together"),
+        ({"limits": {"concurrentSessions": 0}}, None, ""),
+        ({"limits": {"sessionSecondsPerPeriod": 0}, "enforcement": "Shadow"}, None, ""),
+    ],
+)
+async def test_an_integration_is_told_that_the_period_has_no_room_for_a_session(
+    world: World, changes: dict[str, Any], exhausted: str | None, word: str
+) -> None:
+    world.set_plan()
+    await used(world)
+    await world.ledger.release(a_report("s1", seq=2, seconds=10, tokens=10_000))
+    world.set_plan(**changes)
+    async with peoples_api(world) as served, aiohttp.ClientSession() as http:
+        _, page = await Person(http, served).ask("/plans/standard/integrations?cursor=bank/assistant")
+        [shop] = page["items"]
+        assert (shop["namespace"], shop["exhausted"]) == ("shop", exhausted)
+        assert word in shop["message"]
+        refusal = await world.ledger.admit(a_request("next"))
+        assert exhausted is None or isinstance(refusal, Refusal)
 
 
 async def test_a_session_whose_answer_was_lost_is_counted_once(person: Person, world: World) -> None:
