@@ -69,6 +69,7 @@ class Hearing:
                 self._engine, command.settings, begins_ms, heard, self._format, self._level, self._broke, speaking=command.speaking
             )
             self._detector.guard(self._guarded)
+            self._detector.watch(self._may_rewind)
             self._judge_again()
         self._pass_on()
 
@@ -92,7 +93,7 @@ class Hearing:
         """A turn begins at a position of the input audio."""
         self._turn = command.item_id
         self._passed = max(self._bytes_to(command.from_ms), self._kept_from)
-        self._may_rewind = command.end_timeout_ms is not None
+        self._let_rewind(command.end_timeout_ms is not None)
         self._transcriber.start(command.item_id, self._format, command.transcription.language, command.end_timeout_ms)
         self._pass_on()
 
@@ -105,14 +106,14 @@ class Hearing:
         if self._turn == command.item_id:
             self._pass_up_to(min(self._bytes_to(command.to_ms), self._written))
             self._turn = None
-            self._may_rewind = False
+            self._let_rewind(False)
         self._transcriber.finish(command.item_id)
 
     def drop_turn(self, item_id: str) -> None:
         """Nothing of this turn is wanted."""
         if self._turn == item_id:
             self._turn = None
-            self._may_rewind = False
+            self._let_rewind(False)
         self._transcriber.drop(item_id)
 
     def close(self) -> None:
@@ -156,6 +157,12 @@ class Hearing:
             self._trim()
         if not self._room.is_set():
             self._mind_backlog()
+
+    def _let_rewind(self, may_rewind: bool) -> None:
+        """Whether Mistral decides where the turn ends."""
+        self._may_rewind = may_rewind
+        if self._detector is not None:
+            self._detector.watch(may_rewind)
 
     def _change_format(self, command: Detect) -> None:
         self._format, self._format_since_ms = command.audio_format, command.position_ms

@@ -36,9 +36,12 @@ class Framer:
         return [self._frame(audio[start : start + length]) for start in range(0, whole, length)]
 
     def _frame(self, audio: bytes) -> Floats | None:
-        integers = np.frombuffer(audio, _INT16) if self._decimator else g711.decoded(audio, self._format)
-        samples: Floats = integers.astype(_FLOAT32)
-        if not self._gate.opens(float(samples.dot(samples)) / len(samples)):
-            return None
-        samples *= _SCALE
-        return samples if self._decimator is None else self._decimator.frame(samples)
+        decimator = self._decimator
+        if decimator is None:
+            samples: Floats = g711.decoded(audio, self._format).astype(_FLOAT32)
+            return samples * _SCALE if self._is_heard(samples) else None
+        decimator.samples[:] = np.frombuffer(audio, _INT16)
+        return decimator.frame() if self._is_heard(decimator.samples) else None
+
+    def _is_heard(self, samples: Floats) -> bool:
+        return self._gate.opens(float(samples.dot(samples)) / len(samples))

@@ -22,7 +22,7 @@ class SileroState:
     __slots__ = ("context", "memory")
 
     def __init__(self) -> None:
-        self.memory: Floats = np.zeros((2, 128), dtype=np.float32)
+        self.memory: Floats = np.zeros((2, 1, 128), dtype=np.float32)
         self.context: Floats | None = None
 
 
@@ -58,16 +58,15 @@ class Silero:
         length = len(frames[0])
         context = length // CONTEXT_SHARE
         silence = np.zeros(context, dtype=np.float32)
-        batch = np.stack(
-            [
-                np.concatenate((silence if state.context is None else state.context, frame))
-                for frame, state in zip(frames, states, strict=True)
-            ]
-        )
-        memory = np.stack([state.memory for state in states], axis=1)
+        pieces: list[Floats] = []
+        for frame, state in zip(frames, states, strict=True):
+            pieces += (silence if state.context is None else state.context, frame)
+        batch = np.concatenate(pieces).reshape(len(frames), context + length)
+        memory = np.concatenate([state.memory for state in states], axis=1)
         rate = np.array(SAMPLE_RATE_HZ * length // FRAME_SAMPLES, dtype=np.int64)
         output, after = self._session.run(None, {"input": batch, "sr": rate, "state": memory})
         for index, (frame, state) in enumerate(zip(frames, states, strict=True)):
-            state.memory = after[:, index]
+            state.memory = after[:, index : index + 1]
             state.context = frame[-context:]
-        return [float(value) for value in output[:, 0]]
+        found: list[float] = output[:, 0].tolist()
+        return found

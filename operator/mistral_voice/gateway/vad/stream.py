@@ -57,12 +57,18 @@ class VadStream:
         self._taken: list[Floats] = []
         self._in_flight = False
         self._closed = False
+        self._is_watched = False
         self._state: SileroState | None = None
 
     @property
     def is_urgent(self) -> bool:
         """Whether no time should be lost by sharing a batch: much audio waits, or what waits may end the turn."""
         return len(self._frames) > 2 or self._endpointer.may_stop(len(self._frames) * FRAME_MS)
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether nobody waits for what is found: nothing sounds that could be interrupted, and Mistral doesn't tell the turn's end."""
+        return not (self._endpointer.guarded or self._is_watched)
 
     @property
     def state(self) -> "SileroState":
@@ -87,6 +93,10 @@ class VadStream:
     def guard(self, guarded: bool) -> None:
         """The assistant speaks from now on, or no longer."""
         self._endpointer.guarded = guarded
+
+    def watch(self, watched: bool) -> None:
+        """What is judged is awaited from now on by who tells the turn's end from it, or no longer."""
+        self._is_watched = watched
 
     def close(self) -> None:
         """Nothing more is wanted of this stream."""

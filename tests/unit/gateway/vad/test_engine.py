@@ -11,7 +11,7 @@ from mistral_voice.gateway.audio import g711
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.config import ServerVad
 from mistral_voice.gateway.vad.endpointer import Sign, Started, Stopped
-from mistral_voice.gateway.vad.engine import VadEngine
+from mistral_voice.gateway.vad.engine import LARGEST_BATCH, VadEngine
 from mistral_voice.gateway.vad.framing import Framer
 from mistral_voice.gateway.vad.silero import FRAME_SAMPLES, Silero, SileroState
 from mistral_voice.gateway.vad.stream import VadStream
@@ -160,3 +160,26 @@ async def test_what_may_end_a_turn_does_not_wait_for_others() -> None:
         await eventually(lambda before=judged_ms: caller.judged_ms > before, "the frame to be judged")  # type: ignore[misc]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_full_batch_does_not_wait_for_more() -> None:
+    """With a tick of an hour: a frame of so many callers is judged as soon as the last of them is there."""
+    engine = VadEngine(tick_seconds=3600)
+    running = asyncio.create_task(engine.run())
+    await engine.warm()
+    callers = [Caller(engine) for _ in range(LARGEST_BATCH)]
+    for caller in callers:
+        caller.stream.feed(noise(32, -40))
+    await eventually(lambda: all(caller.judged_ms == 32 for caller in callers), "all frames to be judged")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_frames_are_patient_unless_an_interruption_or_the_end_of_a_turn_hangs_on_them(engine: VadEngine) -> None:
+    stream = Caller(engine).stream
+    found = [stream.is_patient]
+    for change in (stream.guard, stream.watch):
+        for value in (True, False):
+            change(value)
+            found.append(stream.is_patient)
+    assert found == [True, False, True, False, True]

@@ -3,14 +3,24 @@
 import numpy as np
 import pytest
 
+from mistral_voice.gateway.vad.gate import FULL_SCALE
 from mistral_voice.gateway.vad.resampling import INPUT_SAMPLES, Decimator
+from mistral_voice.gateway.vad.silero import Floats
+
+
+def resampled(samples: Floats) -> Floats:
+    """Return what comes out of frames that follow upon each other, within ±1."""
+    decimator, found = Decimator(), []
+    for start in range(0, len(samples), INPUT_SAMPLES):
+        decimator.samples[:] = samples[start : start + INPUT_SAMPLES] * FULL_SCALE
+        found.append(decimator.frame())
+    return np.concatenate(found)
 
 
 def level_db(hertz: int) -> float:
     """Return how loud a tone comes out, against how it went in."""
     samples = np.sin(np.arange(INPUT_SAMPLES * 20) * 2 * np.pi * hertz / 24_000).astype(np.float32)
-    decimator = Decimator()
-    found = np.concatenate([decimator.frame(samples[start : start + INPUT_SAMPLES]) for start in range(0, len(samples), INPUT_SAMPLES)])
+    found = resampled(samples)
     return float(10 * np.log10(np.mean(found[512:] ** 2) * 2 + 1e-12))
 
 
@@ -26,8 +36,7 @@ def test_what_would_fold_into_the_voice_is_taken_away(hertz: int) -> None:
 
 def test_a_tone_stays_the_tone_that_it_is_over_the_joins_of_frames() -> None:
     samples = np.sin(np.arange(INPUT_SAMPLES * 4) * 2 * np.pi * 440 / 24_000).astype(np.float32)
-    decimator = Decimator()
-    found = np.concatenate([decimator.frame(samples[start : start + INPUT_SAMPLES]) for start in range(0, len(samples), INPUT_SAMPLES)])
+    found = resampled(samples)
     delay = 47.5 / 48_000
     expected = np.sin((np.arange(len(found)) / 16_000 - delay) * 2 * np.pi * 440)
     assert np.abs(found[64:] - expected[64:]).max() < 0.01
