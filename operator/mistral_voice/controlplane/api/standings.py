@@ -21,7 +21,7 @@ from mistral_voice.controlplane.api.answers import (
     Standing,
     TenantPlan,
 )
-from mistral_voice.controlplane.api.exhaustion import exhausted
+from mistral_voice.controlplane.api.exhaustion import exhausted, least_of
 from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.limits import Level
 from mistral_voice.controlplane.ledger.records import Balance, Held, Scope, Tenant, Window
@@ -112,13 +112,14 @@ async def _integrations(
     tenants = [Scope(name, namespace) for namespace in namespaces]
     held = await reading.held(connection, tenants, now)
     wider = await reading.balances(connection, [*tenants, Scope(name)])
+    least = least_of(plan, now)
     found = []
     for row in rows:
         tenant = Tenant(name, row.namespace, row.integration)
         scope, *others = tenant.scopes
         balance = of_present(row, scope, window)
         levels = dict(zip(Level, (balance, *(present(wider.get(other), other, window)[0] for other in others)), strict=True))
-        refusal = exhausted(name, plan, levels, now)
+        refusal = exhausted(name, plan, least, levels, now)
         found.append(
             IntegrationUsage(
                 namespace=row.namespace,
