@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mistral_voice.controller.settings import SettingsError, certificates
 
-POLL_SECONDS = 30.0
+POLL_SECONDS = 10.0
 _LARGEST_BYTES = 262_144
 """It goes into every gateway's ConfigMap."""
 
