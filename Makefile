@@ -7,11 +7,13 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Most tests wait more than they compute: so many processes run beside each other, whatever the machine. A file's tests stay in one.
 WORKERS ?= 3
 BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What the type checker knows of unchanged files, for a fresh clone too.
+MYPY_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mistral-voice-operator/mypy
 # Of tests on a real node each process waits for pods nearly all the time.
 NODE_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit browser conformance-core conformance api ledger e2e test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit spoken browser conformance-core conformance api ledger e2e test demo demo-down bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +44,7 @@ generate: venv ## write the generated files (crds/, the chart's copy of them, do
 lint: venv ## formatting, lint, types and import directions
 	$(BIN)/ruff format --check operator tests
 	$(BIN)/ruff check operator tests
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir $(MYPY_CACHE)
 	$(BIN)/python -m mistral_voice.contract.crd --check
 	$(BIN)/python -m mistral_voice.contract.reference --check
 	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable, indentation: disable}}' crds
@@ -50,19 +52,22 @@ lint: venv ## formatting, lint, types and import directions
 unit: venv ## tests that need nothing but Python
 	$(BIN)/pytest $(BESIDE) tests/unit tests/fuzz
 
-conformance-core: venv ## a spoken dialogue, and tests with the clients of `openai` and `@openai/agents-realtime`
+conformance-core: venv ## tests with the clients of `openai` and `@openai/agents-realtime`
 	$(BIN)/python -m tests.conformance
 	$(BIN)/pytest -n $(WORKERS) tests/conformance
-	$(BIN)/pytest tests/conversation
 
 conformance: venv ## these, and `openai-agents`, `pipecat-ai` and `livekit-agents`
 	$(BIN)/python -m tests.conformance --all
 	$(BIN)/pytest -n $(WORKERS) tests/conformance --clients all
 
+spoken: venv ## what is spoken and heard in real time: a dialogue, and a browser's microphone
+	$(BIN)/python -m tests.cluster browser
+	$(BIN)/pytest -n 2 -m spoken tests/conversation tests/browser
+
 browser: venv ## tests with a browser
 	$(BIN)/python -m tests.cluster browser
 	$(BIN)/python -m tests.cluster build
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest -n $(WORKERS) -m "not spoken" tests/browser
 
 api: venv ## tests against a real kube-apiserver, without nodes
 	$(BIN)/python -m tests.cluster build
@@ -75,7 +80,7 @@ e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
 	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
 
-test: lint unit conformance-core browser api ledger e2e ## everything
+test: lint unit conformance-core spoken browser api ledger e2e ## everything
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

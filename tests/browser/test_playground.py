@@ -104,6 +104,7 @@ async def gateway(temperament: Talkative, tmp_path: Path) -> AsyncIterator[Gatew
         yield running
 
 
+@pytest.mark.spoken
 async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: GatewayHandle, temperament: Talkative, tmp_path: Path) -> None:
     microphone = write_wav(
         tmp_path / "voice.wav", silence(2000) + speech(FIRST) + silence(9000) + speech(SECOND) + silence(3000), rate_hz=48_000

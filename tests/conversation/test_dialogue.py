@@ -111,6 +111,7 @@ class Partner(ScriptedTemperament):
         return await self.live.recognisers.hear(np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE), np.float32))
 
 
+@pytest.mark.spoken
 async def test_ten_turns_with_interruptions_are_understood_on_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for turn in TURNS:
         speech(turn.question)
