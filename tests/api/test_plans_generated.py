@@ -3,7 +3,6 @@
 `GENERATED=500` makes it fewer, for a short run.
 """
 
-import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 import pytest
 
 from mistral_voice.contract import names
@@ -19,15 +17,15 @@ from mistral_voice.contract.crd import plan_crd, pool_crd
 from mistral_voice.contract.v1alpha1.plan import parse_plan
 from mistral_voice.contract.v1alpha1.pool import parse_pool
 from mistral_voice.controller.managed.reader import PLAN, POOL
-from mistral_voice.kube.access import load_access, open_session
+from mistral_voice.kube.access import load_access
 from mistral_voice.kube.resources import Resource
+from tests.api.dry_run import dry_run
 from tests.api.generated import changed
 from tests.cluster import ApiServer
 from tests.unit.contract.v1alpha1.plans import plan_spec, pool_spec
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 COUNT = int(os.environ.get("GENERATED", "10000")) // 10
-IN_FLIGHT = 20
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,7 +76,8 @@ async def test_the_api_server_and_the_model_agree_on_what_is_valid(
         specs.append(spec)
     verdicts: Counter[bool] = Counter()
     disagreements = []
-    for spec, (status, answer) in zip(specs, await dry_run(cluster, kind, specs), strict=True):
+    bodies = [{"apiVersion": names.API_VERSION, "kind": kind.kind, "metadata": {"name": "generated"}, "spec": spec} for spec in specs]
+    for spec, (status, answer) in zip(specs, await dry_run(await load_access(cluster.kubeconfig), kind, None, bodies), strict=True):
         accepted = status == 201
         verdicts[accepted] += 1
         assert accepted or status in (400, 422), f"{status} for {spec}: {answer}"
@@ -88,19 +87,3 @@ async def test_the_api_server_and_the_model_agree_on_what_is_valid(
             disagreements.append(f"the model takes it, but the API server says {answer['message']}: {spec}")
     assert not disagreements, f"{len(disagreements)} disagreements:\n" + "\n".join(text[:1500] for text in disagreements[:10])
     assert min(verdicts[True], verdicts[False]) > COUNT // 20, f"too one-sided to say much: {verdicts}"
-
-
-async def dry_run(cluster: ApiServer, kind: Resource, specs: list[Any]) -> list[tuple[int, Any]]:
-    """Return what the API server answers to each spec without storing it."""
-    access = await load_access(cluster.kubeconfig)
-    url = f"{access.server}{kind.path()}?dryRun=All&fieldValidation=Ignore"
-    free = asyncio.Semaphore(IN_FLIGHT)
-    async with open_session(access, limit=IN_FLIGHT) as session:
-
-        async def ask(spec: Any) -> tuple[int, Any]:
-            body = {"apiVersion": names.API_VERSION, "kind": kind.kind, "metadata": {"name": "generated"}, "spec": spec}
-            headers = {"Content-Type": "application/json"}
-            async with free, session.post(url, data=msgspec.json.encode(body), headers=headers) as response:
-                return response.status, msgspec.json.decode(await response.read())
-
-        return list(await asyncio.gather(*(ask(spec) for spec in specs)))
