@@ -10,12 +10,15 @@ from tests.support.waiting import eventually
 KILL_SECONDS: Final = 180.0
 KILL: Final = """
 import glob, os, sys
+killed = 0
 for file in glob.glob("/proc/[0-9]*/cgroup"):
     try:
         if sys.argv[1] in open(file).read():
             os.kill(int(file.split("/")[2]), 9)
+            killed += 1
     except (FileNotFoundError, ProcessLookupError):
         pass
+sys.exit(0 if killed else "No process is of this container.")
 """
 
 
@@ -28,7 +31,7 @@ async def kill(place: Place, pod: str) -> None:
 
     async def done() -> bool:
         phase = (await place.client.get(POD, "kube-system", name))["status"]["phase"]
-        assert phase != "Failed"
+        assert phase != "Failed", f"{name} found nothing to kill."
         return bool(phase == "Succeeded")
 
     await eventually(done, "the pod that kills", KILL_SECONDS, 0.1)

@@ -5,6 +5,7 @@ followed.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from mistral_voice.broker.allowance import Room
+from mistral_voice.broker.allowance import Rate, Room
 from mistral_voice.broker.answers import ChatStream, outcome_of, status_of_event, without
 from mistral_voice.broker.bodies import SpeechMessages, TranscriptionMessages, chat_request, speech_request
 from mistral_voice.broker.keys import KeyReports
@@ -31,6 +32,9 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 BODIES_BYTES: Final = 256 * 1024 * 1024
 """Bodies of all sessions together."""
 BODIES_OF_NAMESPACE_BYTES: Final = 64 * 1024 * 1024
+CALLS_A_SECOND: Final = 2.0
+CALLS_AT_ONCE: Final = 60
+"""So many calls a session may make in one burst, then `CALLS_A_SECOND`: nobody talks that fast, and Mistral's limit is shared."""
 BODY_SECONDS: Final = 10.0
 """A gateway sends a body within so long: nobody takes room by not going on."""
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -60,6 +64,7 @@ class Calls:
     metrics: BrokerMetrics
     clock: Clock
     any_address: bool = False
+    pace: Rate = field(default_factory=lambda: Rate(time.monotonic, CALLS_A_SECOND, CALLS_AT_ONCE))
     bodies: Room = field(default_factory=lambda: Room(BODIES_BYTES, BODIES_OF_NAMESPACE_BYTES))
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -100,6 +105,8 @@ class Calls:
             raise not_authorized("The ticket was given to another pod.")
         if not session.has_room:
             raise RefusedCallError(429, "calls", "The session makes too many calls at once.", "1")
+        if not self.pace.allows(f"{session.entitlement.namespace}/{session.opened.session}"):
+            raise RefusedCallError(429, "calls", f"The session makes more than {CALLS_A_SECOND:g} calls a second.", "1")
         return session
 
     async def _complete(self, request: web.Request, session: BrokerSession) -> web.StreamResponse:

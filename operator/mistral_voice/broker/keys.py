@@ -27,6 +27,8 @@ from mistral_voice.runtime.redaction import Redactor
 
 PROBE_SECONDS: Final = 5.0
 SYNC_SECONDS: Final = 5.0
+SHORTEST_PAUSE_SECONDS: Final = 0.2
+"""Between two reports: refusals that follow one another, of one key or of many, are told together."""
 MOST_REPORTS: Final = 1000
 _MOST_PROBES: Final = 16
 
@@ -171,6 +173,7 @@ class KeyKeeper:
                         await self._reports.urgent.wait()
                 except TimeoutError:
                     continue
+                await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
 
     async def _sync(self, tasks: asyncio.TaskGroup) -> float:
         reports = self._reports.take()

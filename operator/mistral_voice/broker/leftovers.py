@@ -1,6 +1,7 @@
 """Tasks that outlive what began them, such as the last report of a session whose line is gone."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -16,15 +17,16 @@ class Leftovers:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Begin a task. Beyond `MOST` at once it is given up."""
+    def add(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None] | None":
+        """Begin a task, and return it. Beyond `MOST` at once it is given up."""
         if len(self._tasks) >= MOST:
             coroutine.close()
             _log.error("Too much is left to be done; something is given up.")
-            return
+            return None
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -32,11 +34,12 @@ class Leftovers:
             _log.error("A task broke.", exc_info=error)
 
     async def finish(self, within_seconds: float) -> None:
-        """Wait for all of them, so long; then cancel the rest."""
-        tasks = tuple(self._tasks)
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=within_seconds)
+        """Wait for all of them and for what they begin, so long; then cancel the rest."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                while self._tasks:
+                    await asyncio.wait(tuple(self._tasks))
+        late = tuple(self._tasks)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

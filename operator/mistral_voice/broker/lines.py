@@ -182,7 +182,9 @@ class Line:
                 await self._send(Opened(keeper.ticket().reveal(), TICKET_SECONDS, its.address))
                 await self._until_over(keeper)
             finally:
-                await asyncio.shield(self._wind_up(session))
+                winding_up = its.releases.add(self._wind_up(session))
+                if winding_up is not None:
+                    await asyncio.shield(winding_up)
         _log.info("A session ended.", extra={**about, "epoch": session.opened.epoch})
         await self._socket.close(code=WSCloseCode.OK if session.ends_at is None else WSCloseCode.GOING_AWAY)
 

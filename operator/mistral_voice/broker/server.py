@@ -16,6 +16,7 @@ from mistral_voice.broker.lines import MAX_MESSAGE_BYTES, PING_SECONDS, Line, Su
 from mistral_voice.contract.lease import SESSION_LINE_PATH, Refusal, RefusalReason
 from mistral_voice.contract.secret import Secret
 from mistral_voice.kube.identity import Identity, NotAuthenticatedError, ReviewUnavailableError
+from mistral_voice.runtime.serving import runner
 
 MOST_LINES: Final = 5_000
 _TOO_MANY: Final = Refusal(RefusalReason.TOO_MANY_REQUESTS, "Too many sessions were asked for in a short time.", 5)
@@ -100,10 +101,10 @@ class GatewayPort:
 @asynccontextmanager
 async def listening(app: web.Application, listener: socket.socket, tls: ssl.SSLContext) -> AsyncIterator[None]:
     """Serve `app` on a bound socket while the context lasts. A call whose gateway goes away is cancelled, and so is its upstream."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0, handler_cancellation=True)
-    await runner.setup()
+    served = runner(app, shutdown_seconds=2.0, handler_cancellation=True)
+    await served.setup()
     try:
-        await web.SockSite(runner, listener, ssl_context=tls).start()
+        await web.SockSite(served, listener, ssl_context=tls).start()
         yield
     finally:
-        await runner.cleanup()
+        await served.cleanup()

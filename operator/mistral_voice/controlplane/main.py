@@ -38,6 +38,7 @@ from mistral_voice.runtime.certificate import ServedCertificate
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
+from mistral_voice.runtime.serving import runner
 from mistral_voice.runtime.shutdown import stop_signal
 
 CERTIFICATE_SECONDS: Final = 10.0
@@ -134,13 +135,13 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
     """Serve `app` while the context lasts, and at its end what is being answered. Yields the bound port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
-    await runner.setup()
+    served = runner(app, shutdown_seconds=5.0)
+    await served.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        yield runner.addresses[0][1]
+        await web.TCPSite(served, host, port, ssl_context=tls).start()
+        yield served.addresses[0][1]
     finally:
-        await asyncio.shield(runner.cleanup())
+        await asyncio.shield(served.cleanup())
 
 
 async def _nothing() -> None:

@@ -24,6 +24,7 @@ from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.signposts import CLIENT_SECRETS, REALTIME, signpost
 from mistral_voice.runtime.background import Background
+from mistral_voice.runtime.serving import runner
 
 PING_SECONDS = 20.0
 SESSIONS_OF_A_SECRET = 4
@@ -202,14 +203,14 @@ def wishes_of(request: web.Request) -> SessionPatch:
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
     """Serve `app` while the context lasts; yields the bound port. Raises OSError if the port can't be bound."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-    await runner.setup()
+    served = runner(app, shutdown_seconds=1.0)
+    await served.setup()
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls)
+        site = web.TCPSite(served, host, port, ssl_context=tls)
         await site.start()
-        yield runner.addresses[0][1]
+        yield served.addresses[0][1]
     finally:
-        await runner.cleanup()
+        await served.cleanup()
 
 
 _RETRY = {"Retry-After": "1"}

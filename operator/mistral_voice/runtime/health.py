@@ -8,6 +8,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from mistral_voice.runtime.serving import runner
+
 Readiness = Callable[[], str | None]
 """Returns None when ready, else a sentence that says what is missing."""
 
@@ -46,11 +48,11 @@ def health_app(
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context lasts; yields the bound port (useful with port 0). Raises OSError if the port can't be bound."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-    await runner.setup()
+    served = runner(app, shutdown_seconds=1.0)
+    await served.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(served, host, port)
         await site.start()
-        yield runner.addresses[0][1]
+        yield served.addresses[0][1]
     finally:
-        await asyncio.shield(runner.cleanup())
+        await asyncio.shield(served.cleanup())
