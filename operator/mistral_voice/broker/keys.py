@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Final
 import httpx2
 from msgspec import Struct, structs
 
+from mistral_voice.broker.allowance import Rate
 from mistral_voice.broker.control_plane import ControlPlane, LedgerUnavailableError
 from mistral_voice.contract.credential import CredentialError, parse_api_key
 from mistral_voice.contract.lease import KeyOutcome, KeyReference, KeyReport, KeySync
@@ -27,8 +29,9 @@ from mistral_voice.runtime.redaction import Redactor
 
 PROBE_SECONDS: Final = 5.0
 SYNC_SECONDS: Final = 5.0
-SHORTEST_PAUSE_SECONDS: Final = 0.2
-"""Between two reports: refusals that follow one another, of one key or of many, are told together."""
+REPORTS_A_SECOND: Final = 5.0
+REPORTS_AT_ONCE: Final = 10
+"""So many reports go at once, then `REPORTS_A_SECOND`: refusals that follow one another without an end are told together."""
 MOST_REPORTS: Final = 1000
 _MOST_PROBES: Final = 16
 
@@ -162,6 +165,7 @@ class KeyKeeper:
         self._reports = reports
         self._http = http
         self._probing: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._pace = Rate(time.monotonic, REPORTS_A_SECOND, REPORTS_AT_ONCE)
 
     async def run(self) -> None:
         """Keep on until cancelled."""
@@ -173,7 +177,8 @@ class KeyKeeper:
                         await self._reports.urgent.wait()
                 except TimeoutError:
                     continue
-                await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
+                if not self._pace.allows(self._name):
+                    await asyncio.sleep(1 / REPORTS_A_SECOND)
 
     async def _sync(self, tasks: asyncio.TaskGroup) -> float:
         reports = self._reports.take()
