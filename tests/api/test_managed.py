@@ -249,6 +249,19 @@ async def test_usage_that_the_control_plane_wrote_stays(world: Operating, served
     assert (await world.integration("support"))["status"]["usage"] == usage
 
 
+async def test_a_quota_that_is_used_up_is_told_by_kubectl_and_leaves_the_integration_ready(world: Operating, served: Platform) -> None:
+    sentence = "Plan standard allows a namespace 36 seconds of sessions a day, and there is no room for more."
+    usage = {"period": "2026-11", "sessions": 3, "seconds": 0, "exhausted": {"reason": "SecondsExhausted", "message": sentence}}
+    await world.client.merge_patch(INTEGRATION, world.namespace, "support", {"status": {"usage": usage}}, subresource="status")
+    await world.condition("support", "WithinQuota", "False", reason="SecondsExhausted")
+    await world.condition("support", "Ready", "True")
+
+    async def told() -> bool:
+        return "SecondsExhausted" in await asyncio.to_thread(world.kubectl, "get", "events", "-n", world.namespace)
+
+    await eventually(told, "the Event")
+
+
 async def test_renewed_authorities_of_the_broker_reach_the_gateways(running: Operation, world: Operating, served: Platform) -> None:
     # Gateways are replaced one by one, and those of other tests would never be ready: no pod runs here.
     world.kubectl("delete", "mvi", "--all-namespaces", "--field-selector", f"metadata.namespace!={world.namespace}")
@@ -270,16 +283,3 @@ async def test_a_restart_writes_nothing(world: Operating, served: Platform) -> N
         await world.apply("second", **served.claim())
         await eventually(world.exists(DEPLOYMENT, "second-voice"), "the restarted operator to have come to the next")
         assert (await world.versions("support"), await served.version(PLAN)) == before
-
-
-async def test_a_quota_that_is_used_up_is_told_by_kubectl_and_leaves_the_integration_ready(world: Operating, served: Platform) -> None:
-    sentence = "Plan standard allows a namespace 36 seconds of sessions a day, and there is no room for more."
-    usage = {"period": "2026-11", "sessions": 3, "seconds": 0, "exhausted": {"reason": "SecondsExhausted", "message": sentence}}
-    await world.client.merge_patch(INTEGRATION, world.namespace, "support", {"status": {"usage": usage}}, subresource="status")
-    await world.condition("support", "WithinQuota", "False", reason="SecondsExhausted")
-    await world.condition("support", "Ready", "True")
-
-    async def told() -> bool:
-        return "SecondsExhausted" in await asyncio.to_thread(world.kubectl, "get", "events", "-n", world.namespace)
-
-    await eventually(told, "the Event")
