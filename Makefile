@@ -13,7 +13,7 @@ MYPY_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mistral-voice-operator/mypy
 NODE_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit spoken browser conformance-core conformance api ledger e2e test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit spoken browser conformance-core conformance api ledger built prepared e2e meanwhile test demo demo-down bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,23 +64,33 @@ spoken: venv ## what is spoken and heard in real time: a dialogue, and a browser
 	$(BIN)/python -m tests.cluster browser
 	$(BIN)/pytest -n 2 -m spoken tests/conversation tests/browser
 
-browser: venv ## tests with a browser
+browser: built ## tests with a browser
 	$(BIN)/python -m tests.cluster browser
-	$(BIN)/python -m tests.cluster build
 	$(BIN)/pytest -n $(WORKERS) -m "not spoken" tests/browser
 
-api: venv ## tests against a real kube-apiserver, without nodes
-	$(BIN)/python -m tests.cluster build
+api: built ## tests against a real kube-apiserver, without nodes
 	$(BIN)/pytest $(BESIDE) tests/api tests/chart
 
 ledger: venv ## the ledger's tests on a real PostgreSQL
 	$(BIN)/pytest tests/ledger
 
-e2e: venv ## tests on a real node
+built: venv ## the programs that test clusters are made of (a quarter of an hour, once)
+	$(BIN)/python -m tests.cluster build
+
+prepared: venv ## the programs and images that tests on a real node need
 	$(BIN)/python -m tests.cluster kind prepare
+
+e2e: prepared ## tests on a real node
 	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
 
-test: lint unit conformance-core spoken browser api ledger e2e ## everything
+# Who listens in real time mostly waits: beside that, what only computes has the time that is left.
+meanwhile: venv
+	nice -n 19 $(MAKE) prepared ledger
+
+test: venv ## everything
+	$(MAKE) lint unit conformance-core built
+	$(MAKE) -j2 --output-sync=line spoken meanwhile
+	$(MAKE) browser api e2e
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up
