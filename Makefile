@@ -6,14 +6,16 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 # Most tests wait more than they compute: so many processes run beside each other, whatever the machine. A file's tests stay in one.
 WORKERS ?= 3
-BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+ALL_WORKERS ?= 4
+FILES := --dist loadfile --no-loadscope-reorder
+BESIDE := -n $(WORKERS) $(FILES)
 # What the type checker knows of unchanged files, for a fresh clone too.
 MYPY_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mistral-voice-operator/mypy
 # Of tests on a real node each process waits for pods nearly all the time.
 NODE_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock generate lint unit spoken browser conformance-core conformance api ledger built prepared e2e meanwhile test demo demo-down bench clean
+.PHONY: help venv lock generate lint unit spoken browser conformance-core conformance api ledger built prepared e2e meanwhile computed test demo demo-down bench clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,18 +81,25 @@ built: venv ## the programs that test clusters are made of (a quarter of an hour
 
 prepared: venv ## the programs and images that tests on a real node need
 	$(BIN)/python -m tests.cluster kind prepare
+	$(BIN)/python -m tests.cluster image --target demo --tag localhost/mistral-voice-operator:demo
 
-e2e: prepared ## tests on a real node
+e2e: venv ## tests on a real node
+	$(BIN)/python -m tests.cluster kind prepare
 	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
 
 # Who listens in real time mostly waits: beside that, what only computes has the time that is left.
 meanwhile: venv
 	nice -n 19 $(MAKE) prepared ledger
 
+computed: built # what waits for nothing that is spoken, in one run: a process that has done its part takes another's
+	$(BIN)/python -m tests.conformance
+	$(BIN)/python -m tests.cluster browser
+	$(BIN)/pytest -n $(ALL_WORKERS) $(FILES) -m "not spoken" tests/unit tests/fuzz tests/conformance tests/browser tests/api tests/chart
+
 test: venv ## everything
-	$(MAKE) lint unit conformance-core built
+	$(MAKE) lint computed
 	$(MAKE) -j2 --output-sync=line spoken meanwhile
-	$(MAKE) browser api e2e
+	$(MAKE) e2e
 
 demo: venv ## a cluster, the operator, an integration, and a spoken question with its spoken answer
 	$(BIN)/python -m tests.demo up

@@ -292,6 +292,34 @@ async def test_a_control_plane_that_is_away_is_told_and_so_is_a_token_that_has_e
         assert await page.evaluate("location.hash") == "#/plans/gold?tab=audit"
 
 
+async def test_an_amount_is_its_plans_own_a_filter_goes_when_it_is_cleared_and_a_strange_address_breaks_nothing(
+    office: Office, tmp_path: Path
+) -> None:
+    async def written(name: str, text: str) -> None:
+        await page.evaluate(f"document.querySelector('[name={name}]').focus()")
+        await page.evaluate("document.activeElement.select()")
+        await page.type(text)
+
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await sign_in(page, await office.token("platform"))
+        await visit(page, "#/plans/gold?tab=change", "gold")
+        await written("amount-gold-namespace-microUnits", "0.004")
+        await page.until(says('"spendPerPeriod":"0.004"'), "the command, with all decimals")
+        await visit(page, "#/plans/iron?tab=change", "iron")
+        assert "0.004" not in await text(page)
+        await visit(page, "#/plans/gold?find=team", "gold")
+        await written("find", "another")
+        await page.evaluate("document.activeElement.blur()")
+        await visit(page, "#/plans/gold", "gold")
+        await page.until("document.querySelector('[name=find]').value === ''", "the filter to be empty")
+        await visit(page, "#/plans/gold?tab=constructor", "gold")
+        await page.evaluate("location.hash = '#/constructor'")
+        await page.until(says("There is no such page."), "the sentence")
+        await page.evaluate("location.hash = '#/?more=x'")
+        await page.until(says("gold", ".card h2"), "the plans")
+
+
 async def test_names_that_are_code_stay_text(office: Office, tmp_path: Path) -> None:
     await a_busy_month(office)
     now = int(time.time() * 1000)
@@ -439,7 +467,7 @@ async def test_what_it_shows_to_copy_does_what_it_says(office: Office, tmp_path:
         await sign_in(page, await office.token("platform"))
         await visit(page, "#/plans/gold?tab=change", "gold")
         assert "Now it is 2 EUR in a period." in await text(page)
-        await page.evaluate("document.querySelector('[name=amount-namespace-microUnits]').focus()")
+        await page.evaluate("document.querySelector('[name=amount-gold-namespace-microUnits]').focus()")
         await page.evaluate("document.activeElement.select()")
         await page.type("3.5")
         await page.until(says('{"spec":{"limits":{"spendPerPeriod":"3.50"}}}'), "the command")

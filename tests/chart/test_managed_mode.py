@@ -189,7 +189,9 @@ def test_the_pools_namespace_runs_no_pods_and_outlives_the_release(helm: Helm) -
     objects = helm.objects(MANAGED)
     namespace = one(objects, "Namespace", POOLS)
     assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    assert one(objects, "ResourceQuota", "no-pods")["spec"]["hard"] == {"pods": "0"}
+    quota = one(objects, "ResourceQuota", "no-pods")
+    assert quota["spec"]["hard"] == {"pods": "0"}
+    assert quota["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     own = helm.objects({"controlPlane": {"enabled": True, "poolNamespace": {"name": "keys", "create": False}}})
     assert of_kind(own, "Namespace") == []
     assert one(own, "Role", BROKER)["metadata"]["namespace"] == "keys"

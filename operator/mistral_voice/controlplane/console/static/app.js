@@ -14,7 +14,7 @@ import { claims, forget, keep, kept, reason } from "./token.js";
 
 const EVERY_MS = 5_000;
 const SOON_MS = 10 * 60_000;
-const VIEWS = { "": plans, plans: plan, keys, namespaces: namespace };
+const VIEWS = new Map([["", plans], ["plans", plan], ["keys", keys], ["namespaces", namespace]]);
 const $ = (id) => document.getElementById(id);
 const main = $("main");
 
@@ -38,7 +38,7 @@ function routeOf(hash) {
   return { area, name, query: new URLSearchParams(search ?? ""), path };
 }
 
-const viewOf = (route) => (route.area === "plans" && route.name === null ? plans : VIEWS[route.area]);
+const viewOf = (route) => (route.area === "plans" && route.name === null ? plans : VIEWS.get(route.area));
 
 function addressed(route, changes) {
   const query = new URLSearchParams(route.query);

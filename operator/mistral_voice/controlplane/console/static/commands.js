@@ -18,9 +18,12 @@ function patchPlan(plan, spec) {
 export const hold = (plan, policy) => patchPlan(plan, { stopPolicy: policy });
 export const enforce = (plan, enforcement) => patchPlan(plan, { enforcement });
 
+// Two decimals, or as many more as an amount has, of the six that a plan may have.
+const money = (amount) => amount.toFixed(6).replace(/(\.\d\d\d*?)0+$/, "$1");
+
 // `amount` is what a person reads: money, hours or sessions.
 export function limit(plan, scope, measure, amount) {
-  const figure = measure === "microUnits" ? Number(amount).toFixed(2) : Math.round(Number(amount) * (measure === "sessionMs" ? 3600 : 1));
+  const figure = measure === "microUnits" ? money(Number(amount)) : Math.round(Number(amount) * (measure === "sessionMs" ? 3600 : 1));
   return patchPlan(plan, { [SCOPES[scope]]: { [MEASURES[measure]]: figure } });
 }
 

@@ -26,10 +26,18 @@ function morph(current, next) {
     return;
   }
   for (const { name } of [...current.attributes]) {
-    if (!next.hasAttribute(name) && !(name === "open" && current.nodeName === "DETAILS")) current.removeAttribute(name);
+    if (!next.hasAttribute(name) && !(name === "open" && current.nodeName === "DETAILS")) change(current, name, null);
   }
-  for (const { name, value } of next.attributes) if (current.getAttribute(name) !== value) current.setAttribute(name, value);
+  for (const { name, value } of next.attributes) if (current.getAttribute(name) !== value) change(current, name, value);
   morphChildren(current, next);
+}
+
+// What a field shows follows its attributes only until somebody has used it: from then on it has to be told, but not while somebody types.
+function change(node, name, value) {
+  if (value === null) node.removeAttribute(name);
+  else node.setAttribute(name, value);
+  if (name === "value" && node.nodeName === "INPUT" && node !== document.activeElement) node.value = value ?? "";
+  if (name === "selected" && node.nodeName === "OPTION") node.selected = value !== null;
 }
 
 function morphChildren(current, next) {

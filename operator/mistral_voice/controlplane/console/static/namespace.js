@@ -7,7 +7,7 @@ import { columns } from "./plots.js";
 import { audit, loadAudit, loadSessions, sessions } from "./records.js";
 
 const TABS = [["usage", "Usage"], ["sessions", "Sessions"], ["audit", "Audit"]];
-const tabOf = (route) => route.query.get("tab") ?? "usage";
+const tabOf = (route) => (TABS.some(([tab]) => tab === route.query.get("tab")) ? route.query.get("tab") : "usage");
 
 export async function load(ask, route, memory) {
   if (route.name === null) return { access: (await ask("/access")).value };

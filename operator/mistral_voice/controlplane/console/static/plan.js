@@ -14,7 +14,7 @@ const LIMITS = { namespace: "each namespace", total: "all namespaces together", 
 const ORDERS = [["microUnits", "Spend"], ["sessionMs", "Session time"], ["sessions", "Sessions now"], ["name", "Name"]];
 
 const sortOf = (route) => (ORDERS.some(([order]) => order === route.query.get("sort")) ? route.query.get("sort") : "microUnits");
-const tabOf = (route) => route.query.get("tab") ?? "tenants";
+const tabOf = (route) => (TABS.some(([tab]) => tab === route.query.get("tab")) ? route.query.get("tab") : "tenants");
 
 export async function load(ask, route, memory) {
   const base = `/plans/${seg(route.name)}`;
@@ -24,7 +24,7 @@ export async function load(ask, route, memory) {
     audit: () => loadAudit(ask, base, route, memory),
     change: () => ({}),
   };
-  const part = loads[tabOf(route)] ?? loads.tenants;
+  const part = loads[tabOf(route)];
   const [usage, largest, listed] = await Promise.all([ask(`${base}/usage`), ask(`${base}/tenants${query({ sort: "microUnits", limit: LARGEST })}`), part()]);
   if (usage.value) memory.sample(route.name, usage.value.total.held.sessions);
   return { usage, largest, listed };
@@ -52,7 +52,7 @@ export function render({ usage, largest, listed }, route, memory, now) {
     tiles(plan.total, plan.period, plan.currency, now, "no limit in total"),
     h("div", { class: "plots" }, live(plan, memory), where(largest, plan)),
     tabs(route, base, TABS),
-    h("section", { class: "panel", "data-key": `panel-${tabOf(route)}`, "aria-label": TABS.find(([name]) => name === tabOf(route))?.[1] }, (tab[tabOf(route)] ?? tab.tenants)()),
+    h("section", { class: "panel", "data-key": `panel-${tabOf(route)}`, "aria-label": TABS.find(([name]) => name === tabOf(route))?.[1] }, tab[tabOf(route)]()),
   ];
 }
 
@@ -128,7 +128,8 @@ function change(plan, memory, now) {
   const scale = { microUnits: 1e6, sessionMs: 3_600_000, sessions: 1 }[measure];
   const present = bounds[measure] === null ? null : bounds[measure] / scale;
   const proposed = present === null ? 10 : Math.ceil(present * 1.2 * 100) / 100;
-  const amount = memory.form(`amount-${scope}-${measure}`, String(measure === "sessions" ? Math.ceil(proposed) : proposed));
+  const field = `amount-${plan.plan}-${scope}-${measure}`;
+  const amount = memory.form(field, String(measure === "sessions" ? Math.ceil(proposed) : proposed));
   const good = Number(amount) >= 0 && amount.trim() !== "" && Number.isFinite(Number(amount));
   const option = (value, text, chosen) => h("option", { value, selected: value === chosen }, text);
   const held = plan.stopPolicy !== "None";
@@ -139,7 +140,7 @@ function change(plan, memory, now) {
     h("form", { class: "filters", "data-action": "form" },
       h("label", {}, "Limit of", h("select", { name: "scope" }, Object.entries(LIMITS).map(([value, text]) => option(value, text, scope)))),
       h("label", {}, "What", h("select", { name: "measure" }, option("microUnits", "Spend", measure), option("sessionMs", "Session time", measure), option("sessions", "Sessions at once", measure))),
-      h("label", { "data-key": `amount-${scope}-${measure}` }, units[measure], h("input", { name: `amount-${scope}-${measure}`, type: "number", min: 0, step: measure === "sessions" ? 1 : "any", value: amount }))),
+      h("label", { "data-key": field }, units[measure], h("input", { name: field, type: "number", min: 0, step: measure === "sessions" ? 1 : "any", value: amount }))),
     command("Set this limit", good ? limit(plan.plan, scope, measure, amount) : "Write a number, 0 or greater.", present === null ? "There is no such limit now." : `Now it is ${number(present)} ${units[measure]}.`),
     held ? command("Take sessions again", hold(plan.plan, "None")) : command("Hold the plan", hold(plan.plan, "Hold"), "It takes no new session; those that run go on."),
     plan.stopPolicy !== "HoldAndDrain" && command("Hold it and end its sessions", hold(plan.plan, "HoldAndDrain"), "Sessions that run end when their lease is next renewed, each after its turn."),

@@ -7,10 +7,12 @@ import { command } from "./parts.js";
 
 const AT_ONCE = 12;
 
+const pagesMore = (route) => Math.max(0, Number.parseInt(route.query.get("more"), 10) || 0);
+
 export async function load(ask, route, memory) {
   const [access, plans] = await Promise.all([ask("/access"), ask("/plans")]);
   const listed = (plans.value?.items ?? []).toSorted((one, other) => one.deleted - other.deleted);
-  const most = AT_ONCE * (1 + Number(route.query.get("more") ?? 0));
+  const most = AT_ONCE * (1 + pagesMore(route));
   const shown = listed.slice(0, most);
   const usages = await Promise.all(shown.map((plan) => ask(`/plans/${seg(plan.plan)}/usage`)));
   usages.forEach(({ value }) => value && memory.sample(value.plan, value.total.held.sessions));
@@ -19,7 +21,7 @@ export async function load(ask, route, memory) {
 
 export function render({ access, plans, shown, usages, rest }, route, memory, now) {
   if (plans.failure) return [heading("Plans"), unsaid(plans.failure)];
-  const more = Number(route.query.get("more") ?? 0);
+  const more = pagesMore(route);
   return [
     heading("Plans", h("p", { class: "lead" }, shown.length ? "What all namespaces of a plan use together, in its present period." : "")),
     shown.length ? h("div", { class: "cards" }, shown.map((plan, index) => card(plan, usages[index], now))) : nothing(access),
