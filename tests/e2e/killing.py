@@ -8,6 +8,7 @@ from tests.e2e.place import SYSTEM, Place, image_name
 from tests.support.waiting import eventually
 
 KILL_SECONDS: Final = 180.0
+ATTEMPTS: Final = 3
 KILL: Final = """
 import glob, os, sys
 killed = 0
@@ -23,19 +24,25 @@ sys.exit(0 if killed else "No process is of this container.")
 
 
 async def kill(place: Place, pod: str) -> None:
-    """End a pod's processes with SIGKILL. A pod that is deleted by force is still asked first: only its node can kill it."""
-    victim = await place.client.get(POD, SYSTEM, pod)
-    container_id = victim["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
-    killer = killer_pod(victim["spec"]["nodeName"], container_id)
-    name = (await place.client.create(POD, "kube-system", killer))["metadata"]["name"]
+    """End a pod's processes with SIGKILL. A pod that is deleted by force is still asked first: only its node can kill it.
 
-    async def done() -> bool:
-        phase = (await place.client.get(POD, "kube-system", name))["status"]["phase"]
-        assert phase != "Failed", f"{name} found nothing to kill."
-        return bool(phase == "Succeeded")
+    A container that was replaced meanwhile, since it ended by itself, is looked for again.
+    """
+    for _ in range(ATTEMPTS):
+        victim = await place.client.get(POD, SYSTEM, pod)
+        container_id = victim["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+        killer = killer_pod(victim["spec"]["nodeName"], container_id)
+        name = (await place.client.create(POD, "kube-system", killer))["metadata"]["name"]
 
-    await eventually(done, "the pod that kills", KILL_SECONDS, 0.1)
-    await place.client.delete(POD, "kube-system", name)
+        async def ended(name: str = name) -> str:
+            phase: str = (await place.client.get(POD, "kube-system", name))["status"]["phase"]
+            return phase if phase in ("Succeeded", "Failed") else ""
+
+        phase = await eventually(ended, "the pod that kills", KILL_SECONDS, 0.1)
+        await place.client.delete(POD, "kube-system", name)
+        if phase == "Succeeded":
+            return
+    raise AssertionError(f"Nothing of {pod} was found that could be killed.")
 
 
 def killer_pod(node: str, container_id: str) -> KubeObject:
