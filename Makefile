@@ -94,7 +94,7 @@ meanwhile: venv
 computed: built # what waits for nothing that is spoken, in one run: a process that has done its part takes another's
 	$(BIN)/python -m tests.conformance
 	$(BIN)/python -m tests.cluster browser
-	$(BIN)/pytest -n $(ALL_WORKERS) $(FILES) -m "not spoken" tests/unit tests/fuzz tests/conformance tests/browser tests/api tests/chart
+	$(BIN)/pytest -n $(ALL_WORKERS) $(FILES) -m "not spoken" tests/api tests/chart tests/browser tests/conformance tests/fuzz tests/unit
 
 test: venv ## everything
 	$(MAKE) lint computed

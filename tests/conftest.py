@@ -7,8 +7,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 LONGEST: Final = (
+    "tests/api/broker/test_hard_times.py",
+    "tests/api/test_generated.py",
+    "tests/api/test_managed.py",
+    "tests/api/test_operator.py",
     "tests/api/test_operator_restart.py",
+    "tests/api/test_scaling_and_exposure.py",
     "tests/api/test_unusable.py",
+    "tests/browser/test_console.py",
     "tests/chart/test_operator_as_installed.py",
     "tests/fuzz/test_any_message.py",
     "tests/unit/gateway/test_canary.py",
