@@ -144,6 +144,11 @@ def install(cluster: NodeCluster, *values: Path) -> None:
         pods = cluster.kubectl("get", "pods", "-n", SYSTEM, check=False).stdout
         words = cluster.kubectl("logs", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20", check=False).stdout
         raise ClusterError(f"{error}\n\n{pods}\n{words}") from error
+    # Helm is content with some new pods that are ready: the old ones may yet lead, and be deleted in the midst of the next test.
+    for name in cluster.kubectl(
+        "get", "deployments", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name"
+    ).stdout.split():
+        cluster.kubectl("rollout", "status", name, "-n", SYSTEM, "--timeout", "240s", timeout_seconds=300)
 
 
 @contextlib.contextmanager
