@@ -214,7 +214,8 @@ async def test_what_a_session_uses_is_told_at_each_renewal_and_only_grows(place:
             await eventually(lambda told=told: len(place.control_plane.renewals) > told + 1, "a renewal")  # type: ignore[misc]
     await eventually(lambda: place.control_plane.releases, "the release")
     reports = [*place.control_plane.renewals, *place.control_plane.releases]
-    assert [report.seq for report in reports] == list(range(1, len(reports) + 1))
+    told_as = [report.seq for report in reports]
+    assert told_as == sorted(set(told_as)), "a report that the session's end overtook may be missing, none comes twice or late"
     totals = [sum(amount.amount for amount in report.usage.amounts) for report in reports]
     assert totals == sorted(totals)
     assert totals[0] < totals[-1]
