@@ -85,7 +85,7 @@ prepared: venv ## the programs and images that tests on a real node need
 
 e2e: venv ## tests on a real node
 	$(BIN)/python -m tests.cluster kind prepare
-	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 900
+	$(BIN)/pytest -n $(NODE_WORKERS) --dist loadgroup --no-loadscope-reorder tests/e2e --timeout 1500
 
 # Who listens in real time mostly waits: beside that, what only computes has the time that is left.
 meanwhile: venv

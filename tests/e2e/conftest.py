@@ -18,7 +18,7 @@ from tests.e2e.team import Team, team_of
 from tests.support.waiting import eventually
 
 ALONE: Final = "changes_all_gateways"
-ALONE_SECONDS: Final = 600.0
+ALONE_SECONDS: Final = 1200.0
 _INSTALLATION: Final = "installation"
 _shared = pytest.StashKey[str]()
 

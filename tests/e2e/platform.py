@@ -1,5 +1,6 @@
 """The platform team's hands in managed mode: plans, pools and their keys, and what the control plane tells of them."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -18,7 +19,7 @@ from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import POD, SECRET
 from tests.e2e.place import LIVE, MISTRAL, RELEASE, SYSTEM, Place
 from tests.e2e.team import READY_SECONDS, Team
-from tests.support.port_forward import port_forward
+from tests.support.port_forward import forwarded
 from tests.support.simulator import SimulatorHands
 from tests.support.waiting import eventually
 from tests.unit.contract.v1alpha1.plans import plan_spec
@@ -96,9 +97,16 @@ class Platform:
         assert found is not None
         return found
 
-    async def answered_with(self, key: str) -> int:
-        """Return how many replies were made by means of a key."""
+    async def asked_with(self, key: str) -> int:
+        """Return how often a reply was asked for by means of a key: once for each, and once more where Mistral didn't answer in time."""
         return len(await self.mistral.requests(endpoint="chat", key_id=self.key_id(key)))
+
+    async def spoken_with(self, key: str) -> int:
+        """Return how many characters Mistral was asked to speak by means of a key."""
+        sockets = await self.mistral.requests(endpoint="speech_realtime", key_id=self.key_id(key))
+        received = [message["body"] for socket in sockets for message in socket["messages"] if message["direction"] == "in"]
+        whole = await self.mistral.requests(endpoint="speech", key_id=self.key_id(key))
+        return sum(len(body.get("text") or "") for body in received) + sum(len(request["body"]["input"]) for request in whole)
 
     async def pods(self, component: str) -> list[KubeObject]:
         """Return pods of the release that run and are ready."""
@@ -142,19 +150,19 @@ class Platform:
 
     async def ask_api(self, path: str) -> dict[str, Any]:
         """Ask the control plane what it knows, as one who may see every plan."""
-        kubectl = self.place.cluster.kubectl
-        token = kubectl("create", "token", REPORTER, "-n", SYSTEM, "--audience", CONTROL_PLANE_AUDIENCE).stdout.strip()
+        arguments = ("create", "token", REPORTER, "-n", SYSTEM, "--audience", CONTROL_PLANE_AUDIENCE)
+        token = (await asyncio.to_thread(self.place.cluster.kubectl, *arguments)).stdout.strip()
         authority = await self.place.client.get(SECRET, SYSTEM, f"{CONTROL_PLANE}-tls")
         tls = ssl.create_default_context(cadata=base64.b64decode(authority["data"]["ca.crt"]).decode())
         host = f"{CONTROL_PLANE}.{SYSTEM}.svc"
-        with port_forward(self.place.cluster, SYSTEM, f"service/{CONTROL_PLANE}", 8443) as port:
-            async with (
-                aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
-                http.get(f"https://127.0.0.1:{port}/api/v1{path}", ssl=tls, server_hostname=host) as answer,
-            ):
-                body: dict[str, Any] = json.loads(await answer.text())
-                assert answer.status == 200, body
-                return body
+        async with (
+            forwarded(self.place.cluster, SYSTEM, f"service/{CONTROL_PLANE}", 8443) as port,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
+            http.get(f"https://127.0.0.1:{port}/api/v1{path}", ssl=tls, server_hostname=host) as answer,
+        ):
+            body: dict[str, Any] = json.loads(await answer.text())
+            assert answer.status == 200, body
+            return body
 
 
 @contextlib.asynccontextmanager
@@ -164,12 +172,14 @@ async def platform_of(place: Place) -> AsyncIterator[Platform]:
     place.cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=json.dumps(_reporter()))
     tls = ssl.create_default_context(cadata=place.installation.authority)
     name = f"p-{secrets.token_hex(4)}"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
-        with port_forward(place.cluster, MISTRAL, f"deployment/{LIVE}", 8443) as port:
-            try:
-                yield Platform(place, SimulatorHands(f"https://localhost:{port}", http), name)
-            finally:
-                place.cluster.kubectl("delete", "mvplan,mvpool", name, "--ignore-not-found", "--wait=false", check=False)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http,
+        forwarded(place.cluster, MISTRAL, f"deployment/{LIVE}", 8443) as port,
+    ):
+        try:
+            yield Platform(place, SimulatorHands(f"https://localhost:{port}", http), name)
+        finally:
+            place.cluster.kubectl("delete", "mvplan,mvpool", name, "--ignore-not-found", "--wait=false", check=False)
 
 
 def _is_ready(pod: KubeObject) -> bool:

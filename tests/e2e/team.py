@@ -13,7 +13,7 @@ from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import NAMESPACE, POD, SECRET, Resource
 from tests.e2e.place import SYSTEM, Place, restricted_namespace
 from tests.support.gateway import Attentive, RealtimeClient
-from tests.support.port_forward import port_forward
+from tests.support.port_forward import forwarded
 from tests.support.tenant import TenantHands
 from tests.support.waiting import eventually
 
@@ -112,7 +112,7 @@ class Team(TenantHands):
         """Hold a connection to the gateway, which admits or refuses a session by the first event."""
         target = f"pod/{pod or (await self.serving_pod(name))['metadata']['name']}"
         headers = {"Authorization": f"Bearer {token or await self.token(name)}"}
-        with port_forward(self.place.cluster, self.namespace, target, CLIENT_PORT) as port:
+        async with forwarded(self.place.cluster, self.namespace, target, CLIENT_PORT) as port:
             url = f"ws://127.0.0.1:{port}/v1/realtime"
             async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, max_msg_size=2**25) as socket:
                 attentive = Attentive(socket)
@@ -130,9 +130,13 @@ class Team(TenantHands):
 
         return ask
 
-    def sync_volumes(self, pod: KubeObject) -> None:
-        """Let kubelet look at a pod's Secrets now instead of within its minute: it does so whenever the pod's object changes."""
-        self.kubectl("annotate", "pod", pod["metadata"]["name"], "--overwrite", f"looked-at={secrets.token_hex(4)}")
+    async def sync_volumes(self, pod: KubeObject) -> None:
+        """Let kubelet look at a pod's Secrets now instead of within its minute: it does so whenever the pod's object changes.
+
+        It may hear of the pod's change before it hears of the Secret's: whoever waits for the Secret has it look again each time.
+        """
+        looked_at = {"metadata": {"annotations": {"looked-at": secrets.token_hex(4)}}}
+        await self.client.merge_patch(POD, self.namespace, pod["metadata"]["name"], looked_at)
 
 
 @contextlib.asynccontextmanager

@@ -161,16 +161,25 @@ async def test_the_tokens_value_is_never_restored_but_its_owner_is(standing: Tea
     changed = {"data": {"token": "Y2hvc2VuLWJ5LXNvbWVib2R5"}, "metadata": {"ownerReferences": None}}
     await client.merge_patch(SECRET, namespace, name, changed, field_manager="somebody")
     await visited(standing)
-    present = await client.get(SECRET, namespace, name)
-    assert present["metadata"]["ownerReferences"] == made["metadata"]["ownerReferences"]
+
+    async def owned() -> bool:
+        references = (await client.get(SECRET, namespace, name))["metadata"].get("ownerReferences")
+        return bool(references == made["metadata"]["ownerReferences"])
+
+    await eventually(owned, "the owner to come back")
     assert await standing.token() == "chosen-by-somebody"
     await client.json_patch(SECRET, namespace, name, remove("/metadata/labels", "/data/token"), field_manager="somebody")
     await visited(standing)
-    present = await client.get(SECRET, namespace, name)
-    assert present["metadata"]["labels"] == made["metadata"]["labels"]
+
+    async def whole() -> bool:
+        present = await client.get(SECRET, namespace, name)
+        return present["metadata"].get("labels") == made["metadata"]["labels"] and "token" in (present.get("data") or {})
+
+    await eventually(whole, "labels and token to come back")
     assert await standing.token() != "chosen-by-somebody"
     await client.delete(SECRET, namespace, name)
     await visited(standing)
+    await eventually(standing.exists(SECRET, name), "the token to come back")
     assert len(await standing.token()) >= 32
 
 

@@ -110,11 +110,12 @@ async def test_the_follower_leads_at_once_when_the_leader_is_stopped(operators: 
     leader, lease = await operators.leader(), await operators.lease()
     (follower,) = set(operators.pod_names()) - {leader}
     await team.put_key()
-    await operators.place.client.delete(POD, SYSTEM, leader)
-    takeover = await operators.taken_over(lease, leader)
-    assert takeover.pod == follower
-    # It did not wait until the Lease lapsed.
-    assert takeover.after_seconds < lease["leaseDurationSeconds"]
+    with stalls() as stalled_seconds:
+        await operators.place.client.delete(POD, SYSTEM, leader)
+        takeover = await operators.taken_over(lease, leader)
+        assert takeover.pod == follower
+        # It did not wait until the Lease lapsed; on a busy machine we may miss the last renewals, or either of them may stall.
+        assert takeover.after_seconds < lease["leaseDurationSeconds"] + 4 * stalled_seconds()
     await team.apply("support", gateway=NO_PODS)
     await team.condition("support", "Healthy", "True")
 
@@ -144,8 +145,8 @@ async def test_a_leader_killed_in_mid_reconcile_leaves_nothing_undone_and_nothin
         await asyncio.gather(*(team.apply(name, gateway=NO_PODS | {"maxSessionsPerPod": rounds % 1000 + 1}) for name in NAMES))
         assert time.monotonic() < begun + KILL_SECONDS
     await killing
+    await operators.taken_over(lease, leader)
     await asyncio.gather(*(team.condition(name, "Healthy", "True") for name in NAMES))
-    assert (await operators.lease())["holderIdentity"] != lease["holderIdentity"]
     kinds = "serviceaccounts,configmaps,secrets,deployments,services,poddisruptionbudgets,networkpolicies,replicasets"
     for name in NAMES:
         owner = (await team.integration(name))["metadata"]["uid"]

@@ -68,10 +68,12 @@ async def test_a_session_keeps_its_key_while_the_platform_rotates_it(platform: P
         await platform.key_is("second", "Active")
         await platform.key_is("first", "Draining")
         assert await ask(client, QUESTION) == ANSWER
-        assert await platform.answered_with("first") == 2
+        assert await platform.asked_with("second") == 0
+        with_first = await platform.asked_with("first")
         async with team.session() as other:
             assert await ask(other, QUESTION) == ANSWER
-        assert await platform.answered_with("second") == 1
+        assert await platform.asked_with("second") > 0
+        assert await platform.asked_with("first") == with_first
     await platform.key_is("first", "Retired")
 
 
@@ -84,7 +86,7 @@ async def test_a_dead_key_is_set_aside_and_the_next_turn_works(platform: Platfor
         await platform.key_is("second", "Active")
         await platform.mistral.admin("PATCH", f"/keys/{platform.key_id('first')}", {"state": "revoked"})
         await eventually_answers(client)
-        assert await platform.answered_with("second") >= 1
+        assert await platform.asked_with("second") > 0
         dead = await platform.key_is("first", "Quarantined")
         assert dead["reason"] == "auth"
 
@@ -154,10 +156,12 @@ async def another_session_answers(team: Team) -> bool:
 
 
 async def charged_once(platform: Platform, *, answers: int, at_most_seconds: float) -> None:
-    """Assert that the ledger charges each answer once, and no more time than went by until the leases' release."""
-    assert await platform.answered_with("first") == answers
+    """Assert that the ledger charges what was spoken once, and no more time than went by until the leases' release."""
+    # A gateway asks once more for what Mistral doesn't answer in time, and that is charged too.
+    spoken = await platform.spoken_with("first")
+    assert spoken >= answers * len(ANSWER)
     entries = (await platform.ask_api(f"/plans/{platform.name}/entries?limit=500"))["items"]
-    assert sum(entry["amount"] for entry in entries if entry.get("unit") == "characters") == answers * len(ANSWER), entries
+    assert sum(entry["amount"] for entry in entries if entry.get("unit") == "characters") == spoken, entries
     assert 0 < sum(entry["sessionMs"] for entry in entries) <= at_most_seconds * 1000, entries
 
 

@@ -1,5 +1,6 @@
 """Nobody's key is found where it doesn't belong, and the operator can't reach what it has no business with."""
 
+import asyncio
 import base64
 import json
 import secrets
@@ -33,15 +34,17 @@ async def test_no_key_and_no_token_is_found_outside_of_its_secret(place: Place, 
         assert await ask(client, "Hello.") == "You said: Hello."
         for kind in ("unknown", "revoked"):
             await team.put_key(keys[kind])
-            team.sync_volumes(pod)
-            await eventually(lambda: answer_fails(client), "an answer to fail", every_seconds=0.3)
+            await eventually(lambda: answer_fails(team, pod, client), "an answer to fail", every_seconds=0.3)
             await team.condition("support", "Healthy", "False", reason="Unauthorized")
-            haystack += everything_said(place, team)
+            if kind == "revoked":
+                # The one before was refused alike; this one Mistral knows, and so whether it was shown.
+                await eventually(lambda: shown_by_both(team, pod, client, f"{team.namespace}-revoked"), "both to show the revoked key")
+            haystack += await everything_said(place, team)
         haystack.append(json.dumps(client.events))
     pods = [(team.namespace, pod), *((SYSTEM, operator) for operator in place.operator_pods())]
     for namespace, speaking in pods:
         haystack.append(await metrics(place, namespace, speaking["metadata"]["name"]))
-    haystack += everything_said(place, team)
+    haystack += await everything_said(place, team)
     text = "\n".join(haystack)
     assert team.namespace in text
     for needle in (*keys.values(), await team.token()):
@@ -56,14 +59,41 @@ async def metrics(place: Place, namespace: str, pod: str) -> str:
     return said
 
 
-async def answer_fails(client: RealtimeClient) -> bool:
-    """Ask for an answer and tell whether none could be had."""
+async def shown_by_both(team: Team, pod: KubeObject, client: RealtimeClient, key_id: str) -> bool:
+    """Ask for an answer and tell whether gateway and operator have tried this key."""
+    await answer_fails(team, pod, client)
+    asked = [await team.mistral.requests(endpoint=endpoint, key_id=key_id) for endpoint in ("chat", "models")]
+    return all(asked)
+
+
+async def answer_fails(team: Team, pod: KubeObject, client: RealtimeClient) -> bool:
+    """Let a pod look at its Secrets, ask for an answer, and tell whether none could be had."""
+    await team.sync_volumes(pod)
     await client.send("response.create")
     return bool((await client.until("response.done"))["response"]["status"] == "failed")
 
 
-def everything_said(place: Place, team: Team) -> list[str]:
-    """Return the logs of operators and gateway, and every object but Secrets of their namespaces."""
+async def everything_said(place: Place, team: Team) -> list[str]:
+    """Return the logs of operators and gateway, and every object but Secrets of their namespaces.
+
+    A container whose successor is about to begin, since another test killed it, has no logs for a moment.
+    """
+
+    async def said() -> list[str]:
+        try:
+            return await asyncio.to_thread(_everything_said, place, team)
+        except CommandFailed as error:
+            failures.append(str(error))
+            return []
+
+    failures: list[str] = []
+    try:
+        return await eventually(said, "the logs and objects", every_seconds=0.5)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{failures[-1:]}") from None
+
+
+def _everything_said(place: Place, team: Team) -> list[str]:
     said = [team.kubectl("logs", "--selector=voice.contractspec.io/integration", "--tail=-1", "--all-containers")]
     said.append(place.cluster.kubectl("logs", "-n", SYSTEM, f"--selector=app.kubernetes.io/instance={RELEASE}", "--tail=-1").stdout)
     objects = [place.cluster.kubectl("get", KINDS, "-n", namespace, "-o", "json").stdout for namespace in (team.namespace, SYSTEM)]

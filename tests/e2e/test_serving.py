@@ -93,6 +93,8 @@ async def test_a_gateway_without_a_node_says_so_in_the_pods_words(team: Team) ->
 
 async def test_a_gateway_beyond_the_quota_says_so_and_heals(team: Team) -> None:
     team.kubectl("create", "quota", "none", "--hard=pods=0")
+    # What is created before its controller has seen the quota is refused in other words, or not at all.
+    team.kubectl("wait", "quota/none", "--for=jsonpath={.status.hard.pods}=0", "--timeout=90s")
     await team.put_key()
     await team.apply("support")
     said = await team.condition("support", "GatewayAvailable", "False", reason="QuotaExceeded")

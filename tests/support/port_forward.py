@@ -1,9 +1,10 @@
 """A port in a cluster, reached at a port of this machine's loopback."""
 
+import asyncio
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from tests.cluster import Cluster, ClusterError
 
@@ -27,3 +28,14 @@ def port_forward(cluster: Cluster, namespace: str, target: str, port: int) -> It
     finally:
         process.terminate()
         process.wait()
+
+
+@asynccontextmanager
+async def forwarded(cluster: Cluster, namespace: str, target: str, port: int) -> AsyncIterator[int]:
+    """Forward a port as `port_forward` does, and let the event loop go on while kubectl begins and ends: a session's pings want answers."""
+    forwarding = port_forward(cluster, namespace, target, port)
+    local = await asyncio.to_thread(forwarding.__enter__)
+    try:
+        yield local
+    finally:
+        await asyncio.to_thread(forwarding.__exit__, None, None, None)
