@@ -18,6 +18,8 @@ from tests.support.waiting import eventually
 
 PROGRAM = "chromium"
 DEADLINE_SECONDS = 90.0
+_NO_PAGE = ("execution context", "Execution context", "navigated or closed")
+"""Of what the protocol says where a page was asked that is just being replaced."""
 _RECORDER = """
 window.heard = [];
 window.violations = [];
@@ -47,6 +49,10 @@ _HEARD = """(() => {
 })()"""
 
 
+class NoPageError(AssertionError):
+    """The page that was asked has gone, and the next isn't there yet."""
+
+
 class Page:
     """One page of the browser."""
 
@@ -72,7 +78,7 @@ class Page:
         await self.call("Runtime.enable")
         await self.call("Page.addScriptToEvaluateOnNewDocument", source=_RECORDER)
         await self.call("Page.navigate", url=url)
-        await self.until("document.readyState === 'complete'", "the page")
+        await self.until("location.href !== 'about:blank' && document.readyState === 'complete'", "the page")
 
     async def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression, as by a person's hand."""
@@ -82,8 +88,15 @@ class Page:
 
     async def until(self, expression: str, what: str, timeout_seconds: float = DEADLINE_SECONDS) -> Any:
         """Wait until an expression is true; fails with the page's text and its picture."""
+
+        async def true() -> Any:
+            try:
+                return await self.evaluate(expression)
+            except NoPageError:
+                return None
+
         try:
-            return await eventually(lambda: self.evaluate(expression), what, timeout_seconds, every_seconds=0.1)
+            return await eventually(true, what, timeout_seconds, every_seconds=0.1)
         except AssertionError as error:
             raise AssertionError(f"{error}\nThe page shows:\n{await self.evaluate('document.body.innerText')}") from None
 
@@ -119,8 +132,11 @@ class Page:
             event = json.loads(message.data)
             if "id" in event:
                 answer = self._answers.pop(event["id"])
+                if answer.done():
+                    continue  # Nobody waits for it any more.
                 if "error" in event:
-                    answer.set_exception(AssertionError(event["error"]["message"]))
+                    said = event["error"]["message"]
+                    answer.set_exception(NoPageError(said) if any(word in said for word in _NO_PAGE) else AssertionError(said))
                 else:
                     answer.set_result(event["result"])
             elif event["method"] == "Runtime.exceptionThrown":
@@ -161,9 +177,13 @@ async def running_page(microphone: Path | None, folder: Path, *flags: str) -> As
         ports = folder / "profile" / "DevToolsActivePort"
         port = (await eventually(lambda: ports.read_text() if ports.exists() else "", "Chromium")).splitlines()[0]
         async with aiohttp.ClientSession() as http:
-            async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                target = next(entry for entry in await answer.json() if entry["type"] == "page")
-            async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=256 * 1024 * 1024) as socket:
+
+            async def first_page() -> str:
+                async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                    return next((entry["webSocketDebuggerUrl"] for entry in await answer.json() if entry["type"] == "page"), "")
+
+            address = await eventually(first_page, "the browser's page")
+            async with http.ws_connect(address, max_msg_size=256 * 1024 * 1024) as socket:
                 page = Page(socket)
                 yield page
                 page.reading.cancel()

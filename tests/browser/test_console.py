@@ -148,8 +148,13 @@ async def sign_in(page: Page, token: str) -> None:
 
 
 async def visit(page: Page, address: str, title: str) -> None:
-    """Go to a view and wait until it stands there whole."""
-    await page.evaluate(f"location.hash = {json.dumps(address)}")
+    """Go to a view and wait until it stands there whole: that of before may have the same title, until the page hears of the move."""
+    await page.evaluate(
+        f"""location.hash === {json.dumps(address)} || new Promise((gone) => {{
+          addEventListener("hashchange", () => gone(true), {{ once: true }});
+          location.hash = {json.dumps(address)};
+        }})"""
+    )
     await page.until(
         f"document.getElementById('title')?.textContent === {json.dumps(title)} && !document.querySelector('[aria-busy]')", title
     )

@@ -107,7 +107,7 @@ async def gateway(temperament: Talkative, tmp_path: Path) -> AsyncIterator[Gatew
 @pytest.mark.spoken
 async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: GatewayHandle, temperament: Talkative, tmp_path: Path) -> None:
     microphone = write_wav(
-        tmp_path / "voice.wav", silence(2000) + speech(FIRST) + silence(9000) + speech(SECOND) + silence(3000), rate_hz=48_000
+        tmp_path / "voice.wav", silence(2000) + speech(FIRST) + silence(11_000) + speech(SECOND) + silence(3000), rate_hz=48_000
     )
     async with running_page(microphone, tmp_path) as page:
         await enter(page, gateway)
@@ -121,6 +121,7 @@ async def test_somebody_asks_interrupts_and_hears_the_second_answer(gateway: Gat
         if SCREENSHOT:
             await page.resize(1280, 860)
             await asyncio.to_thread(Path(SCREENSHOT).write_bytes, await page.picture(82))
+        await page.until("!document.body.classList.contains('speaking')", "the second reply to be heard to its end")
         played = await page.heard()
         assert await page.evaluate("violations") == []
         assert page.exceptions == []
