@@ -146,11 +146,17 @@ def install(cluster: NodeCluster, *values: Path) -> None:
         pods = cluster.kubectl("get", "pods", "-n", SYSTEM, check=False).stdout
         words = cluster.kubectl("logs", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20", check=False).stdout
         raise ClusterError(f"{error}\n\n{pods}\n{words}") from error
-    # Helm is content with some new pods that are ready: the old ones may yet lead, and be deleted in the midst of the next test.
-    for name in cluster.kubectl(
-        "get", "deployments", "-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name"
-    ).stdout.split():
+    _wait_for_former_pods(cluster)
+
+
+def _wait_for_former_pods(cluster: NodeCluster) -> None:
+    """Helm is content with some new pods that are ready: the old ones may yet lead, and go in the midst of the next test."""
+    ours = ["-n", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}"]
+    for name in cluster.kubectl("get", "deployments", *ours, "-o", "name").stdout.split():
         cluster.kubectl("rollout", "status", name, "-n", SYSTEM, "--timeout", "240s", timeout_seconds=300)
+    leaving = "{range .items[?(@.metadata.deletionTimestamp)]}pod/{.metadata.name} {end}"
+    if names := cluster.kubectl("get", "pods", *ours, "-o", f"jsonpath={leaving}").stdout.split():
+        cluster.kubectl("wait", "--for=delete", *names, "-n", SYSTEM, "--timeout", "240s", timeout_seconds=300)
 
 
 @contextlib.contextmanager
