@@ -42,25 +42,26 @@ _log: Final = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until SIGTERM, drain, and return 0; 1 if the cluster, the certificate or a port can't be used."""
+    """Serve until SIGTERM, drain, and return 0; 1 if the cluster, the certificate or a port can't be used, or a vital task broke."""
     settings = parse(argv)
     redactor = Redactor()
     logs.configure("broker", settings.log_level, redactor)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, redactor))
+            return runner.run(_serve(settings, redactor))
     except (OSError, NoAccess) as error:
         _log.error("The broker can't start: %s", error)
         return 1
-    return 0
 
 
-async def _serve(settings: Settings, redactor: Redactor) -> None:
+async def _serve(settings: Settings, redactor: Redactor) -> int:
     access = await load_access()
     with stop_signal() as stopped:
         async with running_broker(settings, access, redactor) as broker:
+            broker.background.ends(stopped)
             await stopped.wait()
             await broker.drain(settings.accept_seconds, settings.drain_seconds)
+            return 1 if broker.background.failure else 0
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Broker:
     gateway_port: GatewayPort
     sessions: Sessions
     metrics: BrokerMetrics
+    background: Background
 
     async def drain(self, accept_seconds: float, move_seconds: float) -> None:
         """Not ready at once, accepting for a while yet, then refusing; sessions are asked to move.
@@ -132,7 +134,7 @@ async def running_broker(settings: Settings, access: Access, redactor: Redactor,
         ):
             gateways.phase = Phase.SERVING
             _log.info("listening", extra=logs.fields(port=listener.getsockname()[1], metrics_port=metrics_port))
-            yield Broker(listener.getsockname()[1], metrics_port, gateways, sessions, metrics)
+            yield Broker(listener.getsockname()[1], metrics_port, gateways, sessions, metrics, background)
 
 
 def _address(host: str, port: int) -> str:

@@ -57,18 +57,19 @@ def main(argv: Sequence[str]) -> int:
     logs.configure("control-plane", settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+            return runner.run(_serve(settings))
     except (OSError, NoAccess, DatabaseUnusable, LedgerUnavailable) as error:
         _log.error("The control plane can't start: %s", error)
         return 1
-    return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings) -> int:
     access = await load_access()
     with stop_signal() as stopped:
-        async with running_control_plane(settings, access):
+        async with running_control_plane(settings, access) as control_plane:
+            control_plane.background.ends(stopped)
             await stopped.wait()
+            return 1 if control_plane.background.failure else 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class ControlPlane:
     port: int
     metrics_port: int
     upkeep: Upkeep
+    background: Background
 
 
 @asynccontextmanager
@@ -129,7 +131,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
             listening(app, settings.host, settings.port, certificate.context if certificate is not None else None) as port,
         ):
             _log.info("listening", extra=logs.fields(port=port, metrics_port=metrics_port, database=database.dialect.value))
-            yield ControlPlane(port, metrics_port, upkeep)
+            yield ControlPlane(port, metrics_port, upkeep, background)
 
 
 @asynccontextmanager

@@ -56,21 +56,22 @@ def main(argv: Sequence[str]) -> int:
         return 1
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, config, redactor))
+            return runner.run(_serve(settings, config, redactor))
     except OSError as error:
         _log.error("The gateway can't start: %s.", error)
         return 1
-    return 0
 
 
-async def _serve(settings: Settings, config: GatewayConfig, redactor: Redactor) -> None:
+async def _serve(settings: Settings, config: GatewayConfig, redactor: Redactor) -> int:
     with stop_signal() as stopped:
         async with running_gateway(settings, config, redactor) as gateway:
             _calm_the_garbage_collector()
             _let_detection_in()
+            gateway.background.ends(stopped)
             await stopped.wait()
             limits = config.limits
             await gateway.lifecycle.drain(drain_times(settings.accept_seconds, limits.drain_timeout_seconds, limits.node_grace_seconds))
+            return 1 if gateway.background.failure else 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Gateway:
     client_port: int
     metrics_port: int
     lifecycle: Lifecycle
+    background: Background
 
 
 @asynccontextmanager
@@ -122,7 +124,7 @@ async def running_gateway(
             _log.info("listening", extra=logs.fields(port=client_port, metrics_port=metrics_port, tls=certificate is not None))
             if config.session.turn_detection != "push_to_talk":
                 engine.load_soon()
-            yield Gateway(client_port, metrics_port, lifecycle)
+            yield Gateway(client_port, metrics_port, lifecycle, background)
 
 
 def _let_detection_in() -> None:
