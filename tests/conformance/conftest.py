@@ -15,7 +15,8 @@ ANSWER = "The capital of France is Paris, of course. It has two million people."
 ANSWER_HZ = 650
 MS_A_CHARACTER = 20
 UMBRELLA = "Take an umbrella with you."
-STORY = "Once upon a time there was a voice that went on and on. " * 12
+STORY = "Once upon a time there was a voice that went on and on. " * 24
+"""So long that a caller cuts into it however late a busy machine lets them be heard."""
 SCRIPT = {
     "transcription": {"listening": "anything", "turns": [{"text": QUESTION, "word_ms": 50}]},
     "speech": {"ms_per_character": MS_A_CHARACTER, "speed": 8, "tone_hz": ANSWER_HZ},

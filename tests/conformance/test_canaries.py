@@ -16,8 +16,9 @@ from tests.support.speech import RATE_HZ, silence, speech
 
 CALLERS = 12
 TURNS = 3
-PITCHES = range(250, 250 + 50 * CALLERS * TURNS, 50)
-"""One for each connection to the simulated ears, which is one for each turn: as many words that occur nowhere else."""
+SPARE = 12
+PITCHES = range(250, 250 + 50 * (CALLERS * TURNS + SPARE), 50)
+"""One for each connection to the simulated ears: words that occur nowhere else. A turn makes one, or another where that was too slow."""
 SCRIPT: dict[str, Any] = {
     "transcription": {
         "listening": "anything",

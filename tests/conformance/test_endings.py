@@ -45,7 +45,7 @@ async def test_a_drain_lets_the_reply_end_and_is_no_error(
 
 async def test_the_longest_time_of_a_session_is_told_as_an_error(library: Library, mistral: SimulatorHandle, tmp_path: Path) -> None:
     async with (
-        gateway_process(mistral, tmp_path / "gateway", max_seconds=5) as gateway,
+        gateway_process(mistral, tmp_path / "gateway", max_seconds=10) as gateway,
         recording(gateway.base_url) as recorder,
         calling(library, recorder, tmp_path) as person,
     ):

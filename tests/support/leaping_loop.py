@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 ON_ITS_WAY_SECONDS: Final = 0.001
 """What one socket of this process sends to another is there at once, or after a moment in which the kernel does something else."""
@@ -61,6 +63,11 @@ class _Leaps(selectors.DefaultSelector):
         if not found:
             self._leap(timeout)
         return found
+
+
+def loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return the one loop of a test: this one, unless it bears the mark `in_real_time`."""
+    return {"real": asyncio.new_event_loop} if item.get_closest_marker("in_real_time") else {"leaping": LeapingLoop}
 
 
 def run_leaping(main: Coroutine[Any, Any, T]) -> T:

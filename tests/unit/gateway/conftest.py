@@ -4,14 +4,13 @@ Both run in the test's process, on a loop whose clock stands still while anythin
 none waits. Tests with a process beside their own bear the mark `in_real_time`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.gateway import GatewayHandle, running_gateway
-from tests.support.leaping_loop import LeapingLoop
+from tests.support.leaping_loop import loop_factories
 from tests.support.simulator import SimulatorHandle, running_simulator
 
 MS_PER_CHARACTER = 20
@@ -23,14 +22,7 @@ SCRIPT = {
 }
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
-    config.addinivalue_line("markers", "in_real_time: goes by the machine's clock, since another process takes part")
-
-
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return the one loop of a test."""
-    return {"real": asyncio.new_event_loop} if item.get_closest_marker("in_real_time") else {"leaping": LeapingLoop}
+pytest_asyncio_loop_factories = loop_factories
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.words import word_error_rate
 from tests.unit.simulator.clients import chat, silence, speech, transcription, user
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.in_real_time]
 
 RATE = 24_000
 NATIVE: dict[str, Any] = {"turn_detection": {}}

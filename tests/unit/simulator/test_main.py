@@ -38,6 +38,7 @@ async def process(*arguments: str) -> AsyncIterator[tuple[Process, int]]:
             await child.wait()
 
 
+@pytest.mark.in_real_time
 async def test_the_process_serves_what_it_is_told_and_stops_on_sigterm(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"chat": {"replies": [{"text": "From a file."}]}}))
@@ -57,6 +58,7 @@ async def test_the_process_serves_what_it_is_told_and_stops_on_sigterm(tmp_path:
     assert '"key_id": "first"' in logs
 
 
+@pytest.mark.in_real_time
 async def test_the_process_serves_tls(tmp_path: Path) -> None:
     certificate = trustme.CA().issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "tls.key")
