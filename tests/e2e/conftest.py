@@ -6,6 +6,7 @@ integrations bear the mark `changes_all_gateways`: they come last, and none of t
 
 import contextlib
 import fcntl
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -81,6 +82,8 @@ async def place(installed: Installation) -> AsyncIterator[Place]:
 @pytest_asyncio.fixture(autouse=True, loop_scope="session")
 async def in_turn(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Wait until nobody changes the installation or, for a test that does, until nobody uses it."""
+    if "PYTEST_XDIST_WORKER" in os.environ and request.node.get_closest_marker("xdist_group") is not None:
+        assert "@" in request.node.nodeid, "the tests of a group run in several processes: start with `--dist loadgroup`"
     if "installed" not in request.fixturenames:
         yield
         return
