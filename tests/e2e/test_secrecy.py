@@ -60,17 +60,22 @@ async def metrics(place: Place, namespace: str, pod: str) -> str:
 
 
 async def shown_by_both(team: Team, pod: KubeObject, client: RealtimeClient, key_id: str) -> bool:
-    """Ask for an answer and tell whether gateway and operator have tried this key."""
-    await answer_fails(team, pod, client)
-    asked = [await team.mistral.requests(endpoint=endpoint, key_id=key_id) for endpoint in ("chat", "models")]
-    return all(asked)
+    """Tell whether gateway and operator have tried this key; the gateway is asked for an answer until it has."""
+    by_gateway, by_operator = [await team.mistral.requests(endpoint=endpoint, key_id=key_id) for endpoint in ("chat", "models")]
+    if not by_gateway:
+        await answer_fails(team, pod, client)
+    return bool(by_gateway and by_operator)
 
 
 async def answer_fails(team: Team, pod: KubeObject, client: RealtimeClient) -> bool:
     """Let a pod look at its Secrets, ask for an answer, and tell whether none could be had."""
     await team.sync_volumes(pod)
     await client.send("response.create")
-    return bool((await client.until("response.done"))["response"]["status"] == "failed")
+    event = await client.until("response.done", "error")
+    if event["type"] == "error":  # We ask more often than a caller may.
+        assert event["error"]["code"] == "rate_limit_exceeded"
+        return False
+    return bool(event["response"]["status"] == "failed")
 
 
 async def everything_said(place: Place, team: Team) -> list[str]:
