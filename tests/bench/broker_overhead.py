@@ -132,11 +132,6 @@ async def _received(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
         raise ConnectionError("A socket was closed.")
 
 
-async def _listen(socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
-    while (await socket.receive()).type is WSMsgType.TEXT:
-        continue
-
-
 async def _measure(http: aiohttp.ClientSession, ways: list[tuple[str, str]], cpu_seconds: Callable[[], float]) -> tuple[Delays, float]:
     """Run sessions over these ways (address and ticket); returns the round trips, and the CPU seconds used meanwhile."""
     delays = Delays()
@@ -169,13 +164,7 @@ async def _run(place: Place, folder: Path) -> None:
         direct, _ = await _measure(reach.http, [(upstream, "none")] * SESSIONS, lambda: 0.0)
         opened = [await lines.enter_async_context(reach.line(token, f"sess_{number}")) for number in range(SESSIONS)]
         ways = [(f"https://{line.opened.address}", line.opened.ticket) for line in opened]
-        listening = [asyncio.create_task(_listen(line.socket)) for line in opened]
-        try:
-            through, cpu_seconds = await _measure(reach.http, ways, lambda: usage(broker.process.pid).cpu_seconds)
-        finally:
-            for task in listening:
-                task.cancel()
-            await asyncio.gather(*listening, return_exceptions=True)
+        through, cpu_seconds = await _measure(reach.http, ways, lambda: usage(broker.process.pid).cpu_seconds)
     for name, delays in (("directly", direct), ("through the broker", through)):
         progress(
             f"{name}: {len(delays.milliseconds)} round trips, p50 {delays.percentile(0.5):.2f}, p99 {delays.percentile(0.99):.2f} ms, "

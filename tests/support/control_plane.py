@@ -1,12 +1,14 @@
 """A control plane that remembers in a dictionary and speaks the leases' wire: enough to try a broker before a real one.
 
-Tests set what it answers; `leases`, `renewals`, `releases` and `reports` are what it was told.
+Tests set what it answers; `leases`, `renewals`, `releases` and `reports` are what it was told, each thing once: a broker that is kept
+waiting for an answer says the same again.
 """
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
@@ -28,6 +30,8 @@ from mistral_voice.contract.lease import (
     Usage,
     decode,
 )
+
+_Told = TypeVar("_Told")
 
 
 @dataclass
@@ -71,7 +75,7 @@ class SmallControlPlane:
 
     async def _lease(self, request: web.Request) -> web.Response:
         wanted = decode(await self._body(request), LeaseRequest)
-        self.leases.append(wanted)
+        _note(self.leases, (wanted,))
         if self.refusal is not None:
             return _json(self.refusal, 409)
         epoch, line = self._epochs.get(wanted.session, (0, ""))
@@ -82,7 +86,7 @@ class SmallControlPlane:
 
     async def _renew(self, request: web.Request) -> web.Response:
         report = decode(await self._body(request), LeaseReport)
-        self.renewals.append(report)
+        _note(self.renewals, (report,))
         if self._epochs.get(report.session, (0, ""))[0] > report.epoch:
             return _json(Refusal(RefusalReason.EPOCH_OVER, "The session has moved."), 409)
         if self.renewal_refusal is not None:
@@ -90,16 +94,20 @@ class SmallControlPlane:
         return _json(self._grant(report.session, report.epoch))
 
     async def _release(self, request: web.Request) -> web.Response:
-        self.releases.append(decode(await self._body(request), LeaseReport))
+        _note(self.releases, (decode(await self._body(request), LeaseReport),))
         return web.Response(status=204)
 
     async def _keys(self, request: web.Request) -> web.Response:
-        self.reports.extend(decode(await self._body(request), KeySync).reports)
+        _note(self.reports, decode(await self._body(request), KeySync).reports)
         probe, self.probe = self.probe, ()
         return _json(KeyOrders(probe, 1))
 
     def _grant(self, session: str, epoch: int) -> LeaseGrant:
         return LeaseGrant(session, epoch, self.quantum_seconds, self.renew_after_seconds, self.offline_grace_seconds, self.key)
+
+
+def _note(told: list[_Told], news: Iterable[_Told]) -> None:
+    told.extend(one for one in news if one not in told)
 
 
 def _json(message: msgspec.Struct, status: int = 200) -> web.Response:

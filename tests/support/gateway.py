@@ -106,6 +106,8 @@ class GatewayHandle:
     process: asyncio.subprocess.Process | None = None
     token: str = TOKEN
     log_lines: list[str] = field(default_factory=list)
+    is_attentive: bool = False
+    """Whether clients read all that comes at once, so that they lose no session while the test waits for something else."""
 
     @property
     def websocket_url(self) -> str:
@@ -121,8 +123,12 @@ class GatewayHandle:
         async with (
             aiohttp.ClientSession() as http,
             http.ws_connect(url, headers=headers, ssl=options.get("ssl", True), max_msg_size=32 * 1024 * 1024) as socket,
+            contextlib.AsyncExitStack() as reading,
         ):
             client = RealtimeClient(socket)
+            if self.is_attentive:
+                client.socket = attentive = Attentive(socket)
+                await reading.enter_async_context(attentive.reading())
             client.session = (await client.until("session.created"))["session"]
             yield client
 
@@ -144,7 +150,7 @@ class GatewayHandle:
 
 
 class Attentive:
-    """A client's socket from which all is read at once: the gateway's pings are answered though the test waits for something else."""
+    """A client's socket from which all is read at once: pings are answered though the test waits for something else."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._socket = socket

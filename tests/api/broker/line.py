@@ -1,8 +1,10 @@
 """A gateway's side of the session line, and of calls, by hand: for what no honest gateway does."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,7 @@ import aiohttp
 import msgspec
 
 from mistral_voice.contract.lease import SESSION_LINE_PATH, FromBroker, Open, Opened, Refusal, decode
+from tests.support.gateway import Attentive
 from tests.support.waiting import WAIT_SECONDS
 from tests.unit.broker.given import CHAT, HEARING, SPEECH
 
@@ -29,24 +32,32 @@ class Hand:
         headers = {"Authorization": f"Bearer {token}"}
         async with self.http.ws_connect(self.url + SESSION_LINE_PATH, headers=headers, server_hostname="localhost") as socket:
             fields = {"model": CHAT, "voice": "voice_478", "transcription_model": HEARING, "speech_model": SPEECH} | wanted
-            await socket.send_str(msgspec.json.encode(Open(session, epoch, **fields)).decode())
-            yield OpenLine(socket, decode(await socket.receive_str(timeout=WAIT_SECONDS), FromBroker))  # type: ignore[arg-type]
+            attentive = Attentive(socket)
+            async with attentive.reading():
+                await attentive.send_str(msgspec.json.encode(Open(session, epoch, **fields)).decode())
+                yield OpenLine(attentive, await _next(attentive))
 
     async def chat(self, ticket: str, *, url: str = "", path: str = "/v1/chat/completions", **rest: Any) -> tuple[int, str, dict[str, str]]:
         """Make a chat call; returns status, body and headers. `headers` and `body` may be given."""
+        async with self.chatting(ticket, url=url, path=path, **rest) as answer:
+            return answer.status, await answer.text(), dict(answer.headers)
+
+    def chatting(
+        self, ticket: str, *, url: str = "", path: str = "/v1/chat/completions", **rest: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Make a chat call of which the answer's begin is awaited."""
         headers = {"Authorization": f"Bearer {ticket}", **rest.pop("headers", {})}
         body = {"model": CHAT, "messages": MESSAGES, "stream": True} | rest.pop("body", {})
-        async with self.http.post(
+        return self.http.post(
             (url or self.url) + path, json=body, headers=headers, server_hostname="localhost", allow_redirects=False, **rest
-        ) as answer:
-            return answer.status, await answer.text(), dict(answer.headers)
+        )
 
 
 @dataclass
 class OpenLine:
     """A line, and what the broker answered first."""
 
-    socket: aiohttp.ClientWebSocketResponse[bool]
+    socket: Attentive
     answer: FromBroker
 
     @property
@@ -63,7 +74,14 @@ class OpenLine:
 
     async def next(self) -> FromBroker:
         """Return the next message."""
-        return decode(await self.socket.receive_str(timeout=WAIT_SECONDS), FromBroker)  # type: ignore[arg-type]
+        return await _next(self.socket)
+
+
+async def _next(socket: Attentive) -> FromBroker:
+    async with asyncio.timeout(WAIT_SECONDS):
+        message = await socket.receive()
+    assert message.type is aiohttp.WSMsgType.TEXT, message
+    return decode(message.data, FromBroker)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager

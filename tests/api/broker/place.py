@@ -9,15 +9,16 @@ import secrets
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import trustme
 
-from mistral_voice.broker.directory import INTEGRATIONS, PLANS
+from mistral_voice.broker.directory import INTEGRATIONS, PLANS, Directory
 from mistral_voice.broker.main import Broker, running_broker
 from mistral_voice.broker.settings import Settings
 from mistral_voice.contract.lease import BROKER_AUDIENCE, KeyReference
@@ -25,6 +26,7 @@ from mistral_voice.contract.names import API_VERSION, KIND
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.objects import KubeObject
+from mistral_voice.kube.observed import Observed
 from mistral_voice.kube.resources import NAMESPACE, POD, SECRET, SERVICE_ACCOUNT
 from mistral_voice.kube.transport import Call
 from mistral_voice.runtime.clock import Clock
@@ -93,6 +95,8 @@ class Place:
     pool_namespace: str
     plan: str
     brokers: list[Broker] = field(default_factory=list)
+    running: list[Broker] = field(default_factory=list)
+    """Those of `brokers` that have not ended: what is put here they have heard of when it is there."""
 
     @property
     def ca_file(self) -> str:
@@ -113,7 +117,8 @@ class Place:
     async def put_plan(self, **changes: Any) -> None:
         """Create or replace the plan."""
         body = {"apiVersion": API_VERSION, "kind": "MistralVoicePlan", "metadata": {"name": self.plan}, "spec": plan_spec(**changes)}
-        await self.client.apply(PLANS, None, self.plan, body, field_manager="platform", force=True)
+        made = await self.client.apply(PLANS, None, self.plan, body, field_manager="platform", force=True)
+        await self._heard(lambda directory: _is(directory.plan(self.plan), made), f"the plan {self.plan}")
 
     async def delete_plan(self) -> None:
         """Delete the plan."""
@@ -124,7 +129,13 @@ class Place:
         name = f"t-{secrets.token_hex(5)}"
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         await self.client.create(NAMESPACE, None, body)
+        await self._heard(lambda directory: bool(directory.labels_of(name)), f"the namespace {name}")
         return name
+
+    async def _heard(self, knows: Callable[[Directory], bool], what: str) -> None:
+        """Wait until the brokers in this process know of something: their watches may lag behind."""
+        for broker in self.running:
+            await eventually(partial(knows, directory_of(broker)), f"a broker's knowledge of {what}")
 
     async def tenant(self, name: str = "hello", **spec: Any) -> Tenant:
         """Create a namespace, an integration that claims the plan, and what its gateway's pod is known by."""
@@ -141,7 +152,9 @@ class Place:
             "metadata": {"name": name},
             "spec": {key: value for key, value in whole.items() if value is not None},
         }
-        return await self.client.apply(INTEGRATIONS, namespace, name, body, field_manager="tenant", force=True)
+        made = await self.client.apply(INTEGRATIONS, namespace, name, body, field_manager="tenant", force=True)
+        await self._heard(lambda directory: _is(directory.integration(namespace, name), made), f"the integration {namespace}/{name}")
+        return made
 
     async def pod(self, namespace: str, account: str, name: str = "gateway-0") -> Tenant:
         """Create a ServiceAccount and a pod that uses it."""
@@ -197,9 +210,11 @@ class Place:
             await eventually(lambda: broker.gateway_port.not_ready_because() is None, "the broker's readiness")
             self.service.backends.append(broker.port)
             self.brokers.append(broker)
+            self.running.append(broker)
             try:
                 yield broker
             finally:
+                self.running.remove(broker)
                 if broker.port in self.service.backends:
                     self.service.backends.remove(broker.port)
 
@@ -208,6 +223,8 @@ class Place:
         self, name: str, upstream_url: str = "", control_plane_url: str = "", control_plane_token: Path | None = None
     ) -> AsyncIterator[BrokerProcess]:
         """Run a broker as a process of its own behind the Service; it is killed at the end if it still runs.
+
+        It knows what was there when it began. Of what comes later nobody can tell when it has heard.
 
         `upstream_url` takes the simulator's place, `control_plane_url` that of the small control plane.
         """
@@ -256,7 +273,17 @@ class Place:
         key = await self.token(tenant)
         options = {"mode": "managed", "namespace": tenant.namespace, "ca_bundle_file": self.ca_file, "key": key, **changes}
         async with running_gateway(self.url, directory, **options) as gateway:
+            gateway.is_attentive = True
             yield gateway
+
+
+def directory_of(broker: Broker) -> Directory:
+    """Return what a broker knows of the cluster."""
+    return broker.gateway_port._its.directory
+
+
+def _is(record: Observed | None, body: KubeObject) -> bool:
+    return record is not None and record.resource_version == body["metadata"]["resourceVersion"]
 
 
 def _server_context(authority: trustme.CA, folder: Path) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -18,10 +19,13 @@ from tests.api.broker.whole import Whole, running_whole, whole_place
 from tests.support.waiting import eventually
 from tests.unit.contract.v1alpha1.plans import PRICES
 
+LONG = {"quantumSeconds": 300}
+"""No lease runs out in the course of a test."""
+
 
 @pytest.fixture
 async def whole(place: Place) -> AsyncIterator[Whole]:
-    async with running_whole(place) as whole:
+    async with running_whole(place, **LONG) as whole:
         yield whole
 
 
@@ -106,7 +110,6 @@ async def test_a_session_is_not_taken_along_when_its_integration_claims_another_
         place.plan = f"{first}-other"
         await whole.put_plan()
         await place.put_integration(tenant.namespace)
-        await eventually(lambda: _claims(place, tenant.namespace) == place.plan, "the broker's knowledge of the new claim")
         async with reach.line(token, "sess_1", 2) as moved:
             assert moved.refused.reason is RefusalReason.LEASE_EXPIRED
         async with reach.line(token, "sess_2") as new:
@@ -114,13 +117,8 @@ async def test_a_session_is_not_taken_along_when_its_integration_claims_another_
     assert whole.rows("select distinct plan from sessions where session = 'sess_1'") == [(first,)]
 
 
-def _claims(place: Place, namespace: str) -> str:
-    record = place.brokers[0].gateway_port._its.directory.integration(namespace, "hello")
-    return record.plan if record is not None else ""
-
-
 async def test_more_integrations_make_no_more_quota(place: Place, whole: Whole, reach: Hand) -> None:
-    await whole.put_plan(limits={"concurrentSessions": 2}, perIntegration={"concurrentSessions": 1})
+    await whole.put_plan(**LONG, limits={"concurrentSessions": 2}, perIntegration={"concurrentSessions": 1})
     tenant, other = await place.tenant(), await place.tenant()
     tokens = [await place.token(tenant)]
     for name in ("second", "third"):
@@ -140,7 +138,7 @@ async def test_more_integrations_make_no_more_quota(place: Place, whole: Whole, 
 
 async def test_a_race_for_the_last_places_is_won_by_as_many_as_there_are(place: Place, whole: Whole, reach: Hand) -> None:
     """At two brokers at the same time: what is looked at and what is taken is one step."""
-    await whole.put_plan(limits={"concurrentSessions": 3})
+    await whole.put_plan(**LONG, limits={"concurrentSessions": 3})
     token = await place.token(await place.tenant())
     async with whole.broker("broker-1"), lines(reach, token, *[(f"sess_{number}", 1) for number in range(24)]) as opened:
         assert sum(isinstance(line.answer, Opened) for line in opened) == 3
@@ -151,7 +149,7 @@ async def test_a_tenant_that_floods_keeps_nobody_else_out(place: Place) -> None:
     """For the broker no time goes by: as many lines are looked at as may be opened at once, and as many granted as the plan has places."""
     standing = Clock(monotonic=lambda: 1000.0)
     async with whole_place(place) as whole, whole.control_plane(), whole.broker(clock=standing):
-        await whole.put_plan(limits={"concurrentSessions": 2})
+        await whole.put_plan(**LONG, limits={"concurrentSessions": 2})
         await whole.key_state("mistral-main", "Active")
         flood, other = await place.tenant(), await place.tenant()
         token = await place.token(flood)
@@ -171,8 +169,8 @@ async def test_a_tenant_that_floods_keeps_nobody_else_out(place: Place) -> None:
 
 
 async def test_a_gateway_that_leaves_in_the_midst_of_its_admission_leaves_no_place_taken(place: Place, whole: Whole, reach: Hand) -> None:
-    """Nobody speaks in such a session: it is neither charged nor does it keep a place until its lease runs out."""
-    await whole.put_plan(limits={"concurrentSessions": 2}, quantumSeconds=300)
+    """Nobody speaks in such a session: it is charged no longer than it was there, and keeps no place until its lease runs out."""
+    await whole.put_plan(**LONG, limits={"concurrentSessions": 2})
     tenant = await place.tenant()
     token = await place.token(tenant)
 
@@ -180,7 +178,8 @@ async def test_a_gateway_that_leaves_in_the_midst_of_its_admission_leaves_no_pla
         async with reach.line(token, f"sess_{number}"):
             await asyncio.Event().wait()
 
-    for number in range(20):
+    attempts, began = 20, time.monotonic()
+    for number in range(attempts):
         before = whole.count("audit", namespace=tenant.namespace)
         hasty = asyncio.create_task(leave(number))
 
@@ -191,7 +190,8 @@ async def test_a_gateway_that_leaves_in_the_midst_of_its_admission_leaves_no_pla
         hasty.cancel()
         await asyncio.gather(hasty, return_exceptions=True)
         await eventually(lambda: whole.count("holds") == 0, "the place to be free")
-    assert whole.charged(tenant.namespace)[0] < 20_000
+    rounded_up_ms = attempts
+    assert whole.charged(tenant.namespace)[0] <= (time.monotonic() - began) * 1000 + rounded_up_ms
 
 
 async def test_what_has_no_price_is_refused_and_never_free(place: Place, whole: Whole, reach: Hand) -> None:

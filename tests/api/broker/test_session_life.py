@@ -119,7 +119,8 @@ async def test_whoever_loses_the_right_loses_the_session_at_the_next_renewal(pla
 
 async def test_a_session_survives_its_broker(place: Place) -> None:
     """Killed in mid-session, in the middle of a reply too: the next turn goes through another broker under the next epoch."""
-    async with place.broker_process("broker-0") as first, place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
+    tenant = await place.tenant()
+    async with place.broker_process("broker-0") as first, place.gateway(tenant) as gateway, gateway.connect() as client:
         assert await ask(client)
         async with place.broker("broker-1"):
             place.service.backends.remove(first.port)
@@ -136,7 +137,8 @@ async def test_a_session_survives_its_broker(place: Place) -> None:
 
 async def test_a_session_finds_another_broker_though_its_first_attempts_fail(place: Place) -> None:
     """An attempt whose lease was granted, and then came to nothing, stands in the way of no later one: each has an epoch of its own."""
-    async with place.broker_process("broker-0") as first, place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
+    tenant = await place.tenant()
+    async with place.broker_process("broker-0") as first, place.gateway(tenant) as gateway, gateway.connect() as client:
         assert await ask(client)
         good = place.control_plane.key
         place.control_plane.key = structs.replace(good, secret="missing")
@@ -147,7 +149,7 @@ async def test_a_session_finds_another_broker_though_its_first_attempts_fail(pla
             place.control_plane.key = good
             assert await ask(client)
             epochs = [lease.epoch for lease in place.control_plane.leases]
-            assert epochs == list(range(1, len(epochs) + 1))
+            assert epochs == sorted(set(epochs)), "an attempt that asked for no lease may leave a gap, none comes twice"
             assert len(epochs) > 2
 
 
@@ -225,13 +227,18 @@ async def test_a_call_that_outlives_the_session_is_cut_and_counted(place: Place,
     place.control_plane.renew_after_seconds = 1
     place.control_plane.quantum_seconds = 3
     await place.mistral.put_script({"chat": {"replies": [{"text": "word " * 5000, "token_ms": 20}]}})
+    pieces = 20
     async with hand(place.url, place.ca_file) as reach, reach.line(await place.token(await place.tenant())) as line:
-        place.control_plane.renewal_refusal = Refusal(RefusalReason.SPEND_EXHAUSTED, "The spend is used up.")
-        with pytest.raises(aiohttp.ClientError):
-            await reach.chat(line.opened.ticket, url=f"https://{line.opened.address}")
-        assert (await reach.chat(line.opened.ticket, url=f"https://{line.opened.address}"))[0] == 401
+        url = f"https://{line.opened.address}"
+        async with reach.chatting(line.opened.ticket, url=url) as answer:
+            for _ in range(pieces):
+                assert await answer.content.readuntil(b"\n\n")
+            place.control_plane.renewal_refusal = Refusal(RefusalReason.SPEND_EXHAUSTED, "The spend is used up.")
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+        assert (await reach.chat(line.opened.ticket, url=url))[0] == 401
     released = (await eventually(lambda: place.control_plane.releases, "the release"))[0]
-    assert sum(amount.amount for amount in released.usage.amounts) > 20
+    assert sum(amount.amount for amount in released.usage.amounts) > pieces
 
 
 async def test_a_session_whose_key_dies_goes_on_with_another(place: Place, broker: Broker) -> None:
@@ -246,7 +253,7 @@ async def test_a_session_whose_key_dies_goes_on_with_another(place: Place, broke
         failed = (await client.until("response.done"))["response"]
         assert failed["status"] == "failed"
         assert CANARY not in str(failed)
-        await eventually(lambda: [session.opened.epoch for session in broker.sessions] == [2], "the session's move")
+        await eventually(lambda: [session.opened.epoch > 1 for session in broker.sessions] == [True], "the session's move")
         assert await ask(client)
     await eventually(lambda: any(report.outcome.value == "Refused" for report in place.control_plane.reports), "the key's report")
     assert {record["endpoint"] for record in await place.mistral.requests(key_id="spare")} >= {"chat", "speech_realtime"}
