@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.ledger import a_report, a_request, ledger_at, sqlite_url
 from tests.support.peoples_api import peoples_api
 
@@ -13,6 +15,7 @@ CHECKS = (
 )
 
 
+@pytest.mark.in_real_time
 async def test_the_api_keeps_to_its_description(tmp_path: Path) -> None:
     async with ledger_at(sqlite_url(tmp_path)) as world, peoples_api(world) as served:
         await world.ledger.admit(a_request("s1"))
