@@ -1,5 +1,6 @@
 """A podman of our own: its storage, networks and settings lie in the cache, so that it neither sees nor touches the machine's."""
 
+import os
 import resource
 import shutil
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ class Podman:
     def _write(self, name: str, text: str) -> None:
         file = self.folder / name
         if not file.exists() or file.read_text() != text:
-            unfinished = file.with_suffix(".new")
+            unfinished = file.with_suffix(f".{os.getpid()}.new")
             unfinished.write_text(text)
             unfinished.rename(file)
 

@@ -1,5 +1,6 @@
 """A control plane before a real API server: tenants' namespaces, plans, a pool, and a ServiceAccount for each role that RBAC may give."""
 
+import errno
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -80,7 +81,17 @@ class Office:
         ]
         settings = parse([*argv, "--database-url", self.database_url, "--lease-name", f"control-plane-{self.own}"])
         access = await load_access(self.cluster.kubeconfig)
-        self.port = (await self._control_plane.enter_async_context(running_control_plane(settings, access))).port
+
+        async def started() -> int:
+            try:
+                return (await self._control_plane.enter_async_context(running_control_plane(settings, access))).port
+            except OSError as error:
+                # While nobody listened there, another test's server may have been given the port for a while.
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return 0
+
+        self.port = await eventually(started, "the former port", every_seconds=0.2)
         token = await self.token("all-plans")
 
         async def ready() -> bool:

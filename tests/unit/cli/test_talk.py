@@ -142,15 +142,13 @@ async def test_what_is_wrong_with_the_file_is_said(gateway: GatewayHandle, tmp_p
         assert (status, sentence in err) == (1, True), err
 
 
-async def test_what_is_wrong_with_the_other_side_is_said(
-    gateway: GatewayHandle, mistral: SimulatorHandle, question: Path, unused_tcp_port: int
-) -> None:
+async def test_what_is_wrong_with_the_other_side_is_said(gateway: GatewayHandle, mistral: SimulatorHandle, question: Path) -> None:
     token = {"MISTRAL_VOICE_TOKEN": "wrong"}
     tls_url = gateway.websocket_url.replace("ws://", "wss://")
     cases = [
         (["--url", gateway.websocket_url], "The token was refused (401)"),
         (
-            ["--url", f"ws://127.0.0.1:{unused_tcp_port}"],
+            ["--url", "ws://127.0.0.1:9"],
             "Connection refused. Is the gateway running, and the port right? If a `kubectl port-forward` led there",
         ),
         (["--url", gateway.base_url + "/v1/elsewhere"], "no Realtime endpoint at this address (404)"),

@@ -50,7 +50,7 @@ def owner(tmp_path: Path) -> Iterator[Owner]:
     owner.process.communicate()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
