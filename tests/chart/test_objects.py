@@ -1,15 +1,23 @@
 """What is rendered: valid Kubernetes objects, readable YAML, pods that the strictest Pod Security Standard admits."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import create_async_engine
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
+from mistral_voice.broker.metrics import BrokerMetrics
+from mistral_voice.controlplane.catalogue import Catalogue
+from mistral_voice.controlplane.metrics import ControlPlaneMetrics
+from mistral_voice.controlplane.plan_figures import PlanFigures
+from mistral_voice.controlplane.store.database import Database, Dialect
 from tests.chart.rendering import (
     BROKER,
     CHART,
@@ -167,4 +175,19 @@ def test_the_dashboard_is_json_that_grafana_loads_and_asks_for_series_that_are_d
         expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
         assert expressions
         for name in series_in(" ".join(expressions)):
-            assert name in documented, f"{name} is not in docs/metrics.md"
+            assert f"`{name}`" in documented, f"{name} is not in docs/metrics.md"
+
+
+def test_brokers_and_control_plane_have_all_that_is_asked_of_them(helm: Helm) -> None:
+    objects = helm.objects(EVERYTHING)
+    boards = [json.loads(text) for text in one(objects, "ConfigMap", f"{NAME}-dashboard")["data"].values()]
+    asked = [target["expr"] for board in boards for panel in board["panels"] for target in panel.get("targets", [])]
+    asked += [rule["expr"] for group in one(objects, "PrometheusRule", NAME)["spec"]["groups"] for rule in group["rules"]]
+    registry = CollectorRegistry()
+    BrokerMetrics(registry)
+    ControlPlaneMetrics(registry)
+    PlanFigures(Database(create_async_engine("sqlite+aiosqlite://"), Dialect.SQLITE), Catalogue(), registry)
+    there = {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
+    of_managed_mode = {name for name in series_in(" ".join(asked)) if re.match(r"mistral_voice_(broker|control_plane)_", name)}
+    assert len(of_managed_mode) > 15
+    assert of_managed_mode - there == set()

@@ -3,12 +3,13 @@
 Labels: plan, mode, model, unit, reason, and names of states; never a session, a tenant's user or a key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mistral_voice.contract.lease import LeaseGrant, LeaseRequest, Refusal, RefusalReason
 from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
+from mistral_voice.contract.v1alpha1.pool import KeyState
 from mistral_voice.controlplane.ledger.records import Entry
 
 PREFIX = "mistral_voice_control_plane_"
@@ -39,6 +40,16 @@ class ControlPlaneMetrics:
         self.backups = Counter(f"{PREFIX}backups", "Scheduled backups of the database, by outcome.", ["outcome"], registry=registry)
         self.backed_up = Gauge(f"{PREFIX}last_backup_timestamp_seconds", "When the youngest backup was made.", registry=registry)
         self.active_keys = Gauge(f"{PREFIX}active_keys", "Keys of a pool that take new sessions.", ["pool"], registry=registry)
+        self._keys = Gauge(f"{PREFIX}keys", "Keys of a pool, by state.", ["pool", "state"], registry=registry)
+
+    def pools_are(self, pools: Mapping[str, Sequence[KeyState]]) -> None:
+        """Tell of each pool in what states its keys are; those of other pools are told no more."""
+        for gauge in (self.active_keys, self._keys):
+            gauge.clear()
+        for pool, states in pools.items():
+            self.active_keys.labels(pool).set(states.count(KeyState.ACTIVE))
+            for state in KeyState:
+                self._keys.labels(pool, state.value).set(states.count(state))
 
     def answered(self, asked: str, answer: LeaseGrant | Refusal | None, request: LeaseRequest | None = None) -> None:
         """Count an answer, with the request if a session asked to begin or to move.

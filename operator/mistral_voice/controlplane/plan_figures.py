@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS
+from mistral_voice.contract.v1alpha1.plan import MICRO_UNITS, PlanSpecification
 from mistral_voice.controlplane.api.standings import plan_usage
 from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.metrics import MODE, PREFIX
@@ -29,6 +29,10 @@ class PlanFigures:
         self._seconds = Gauge(f"{PREFIX}plan_used_seconds", "Session seconds of the plan's present period.", _LABELS, registry=registry)
         spent = "Money spent in the plan's present period, in its currency."
         self._spent = Gauge(f"{PREFIX}plan_spent", spent, (*_LABELS, "currency"), registry=registry)
+        limits = "The plan's limit for all namespaces together, of"
+        self._most_sessions = Gauge(f"{PREFIX}plan_sessions_limit", f"{limits} sessions.", _LABELS, registry=registry)
+        self._most_seconds = Gauge(f"{PREFIX}plan_used_seconds_limit", f"{limits} a period's seconds.", _LABELS, registry=registry)
+        self._most_spent = Gauge(f"{PREFIX}plan_spent_limit", f"{limits} a period's money.", (*_LABELS, "currency"), registry=registry)
 
     async def run(self) -> None:
         """Keep on until cancelled; a database that is away leaves the last figures."""
@@ -45,9 +49,23 @@ class PlanFigures:
         async with self._database.reading() as connection:
             now = await self._database.now(connection)
             found = [await plan_usage(connection, name, plan, now) for name, plan in present.items()]
-        for gauge in (self._sessions, self._seconds, self._spent):
+        for gauge in (self._sessions, self._seconds, self._spent, self._most_sessions, self._most_seconds, self._most_spent):
             gauge.clear()
+        for name, plan in present.items():
+            self._tell_limits(name, plan.spec)
         for usage in found:
             self._sessions.labels(usage.plan, MODE).set(usage.total.held.sessions)
             self._seconds.labels(usage.plan, MODE).set(usage.total.used.session_ms / 1000)
             self._spent.labels(usage.plan, MODE, usage.currency).set(usage.total.used.micro_units / MICRO_UNITS)
+
+    def _tell_limits(self, name: str, plan: PlanSpecification) -> None:
+        """Tell the limits that the plan's `total` sets; what is left out is not limited, and has no series."""
+        limits = plan.total
+        if limits is None:
+            return
+        if limits.concurrent_sessions is not None:
+            self._most_sessions.labels(name, MODE).set(limits.concurrent_sessions)
+        if limits.session_seconds_per_period is not None:
+            self._most_seconds.labels(name, MODE).set(limits.session_seconds_per_period)
+        if limits.spend_micro_units is not None:
+            self._most_spent.labels(name, MODE, plan.price_book.currency).set(limits.spend_micro_units / MICRO_UNITS)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from mistral_voice.contract.v1alpha1.pool import KeyState
 from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.keys.keyring import KeyRing
 from mistral_voice.controlplane.ledger.ledger import Ledger, LedgerUnavailable
@@ -97,9 +96,8 @@ class Upkeep:
         self._metrics.expired.inc(await self._ledger.sweep())
         self._metrics.waiting.set(self._ledger.waiting)
         await self._remove_old(self._clock())
-        for pool in self._catalogue.pools:
-            active = sum(record.state is KeyState.ACTIVE for record in self._keys.records(pool).values())
-            self._metrics.active_keys.labels(pool).set(active)
+        pools = self._catalogue.pools
+        self._metrics.pools_are({pool: [record.state for record in self._keys.records(pool).values()] for pool in pools})
 
     async def _remove_old(self, now: float) -> None:
         """Remove a batch of what is old, and the next at once, a second later, while there is more."""
