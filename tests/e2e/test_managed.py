@@ -176,7 +176,7 @@ async def eventually_released(platform: Platform) -> None:
 
 
 async def eventually_answers(client: RealtimeClient) -> None:
-    """Ask until a reply is whole: the turn in which something was lost may fail."""
+    """Ask until a reply is whole, once a second as a client may: the turn in which something was lost may fail."""
 
     async def answered() -> bool:
         content = [{"type": "input_text", "text": QUESTION}]
@@ -185,7 +185,7 @@ async def eventually_answers(client: RealtimeClient) -> None:
         done = await client.until("response.done")
         return bool(done["response"]["status"] == "completed")
 
-    await eventually(answered, "a whole reply", every_seconds=0.5)
+    await eventually(answered, "a whole reply", every_seconds=1)
 
 
 async def refusal(team: Team) -> dict[str, Any]:
