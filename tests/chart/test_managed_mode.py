@@ -97,11 +97,15 @@ def test_sqlite_has_one_replica_on_a_volume_of_its_own_and_backups_on_another(he
     )
     workload = one(objects, "StatefulSet", CONTROL_PLANE)["spec"]
     assert workload["replicas"] == 1
-    claims = {claim["metadata"]["name"]: claim for claim in workload["volumeClaimTemplates"]}
-    assert set(claims) == {"ledger", "backups"}
-    assert claims["ledger"]["spec"]["storageClassName"] == "fast"
-    assert claims["ledger"]["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    [ledger] = workload["volumeClaimTemplates"]
+    assert ledger["metadata"]["name"] == "ledger"
+    assert ledger["spec"]["storageClassName"] == "fast"
+    assert ledger["spec"]["resources"]["requests"]["storage"] == "5Gi"
     assert workload["template"]["spec"]["securityContext"]["fsGroup"] == 65532
+    [backups] = of_kind(objects, "PersistentVolumeClaim")
+    assert backups["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    volumes = {volume["name"]: volume for volume in workload["template"]["spec"]["volumes"]}
+    assert volumes["backups"]["persistentVolumeClaim"]["claimName"] == backups["metadata"]["name"]
 
 
 def test_what_kubernetes_lets_nobody_change_bears_no_version(helm: Helm) -> None:
@@ -116,8 +120,25 @@ def test_what_kubernetes_lets_nobody_change_bears_no_version(helm: Helm) -> None
 
 def test_without_backups_there_is_no_volume_for_them(helm: Helm) -> None:
     objects = helm.objects({"controlPlane": {"enabled": True, "backup": {"enabled": False}}})
-    assert len(one(objects, "StatefulSet", CONTROL_PLANE)["spec"]["volumeClaimTemplates"]) == 1
+    assert not of_kind(objects, "PersistentVolumeClaim")
+    assert "backups" not in [volume["name"] for volume in pods(objects)[CONTROL_PLANE]["spec"]["volumes"]]
     assert parse_control_plane(flags(objects, CONTROL_PLANE)[1:]).backup_directory is None
+
+
+def test_backups_can_be_switched_and_their_volume_can_grow_without_a_change_that_kubernetes_refuses(helm: Helm) -> None:
+    fixed = []
+    for backup in ({"enabled": True}, {"enabled": False}, {"storage": {"size": "50Gi"}}):
+        workload = one(helm.objects({"controlPlane": {"enabled": True, "backup": backup}}), "StatefulSet", CONTROL_PLANE)["spec"]
+        fixed.append({key: value for key, value in workload.items() if key not in ("template", "replicas")})
+    assert fixed[0] == fixed[1] == fixed[2]
+
+
+def test_brokers_begin_anew_with_other_authorities_of_mistrals(helm: Helm) -> None:
+    bundles = ["", "-----BEGIN CERTIFICATE-----\none", "-----BEGIN CERTIFICATE-----\nother", "-----BEGIN CERTIFICATE-----\nother\n"]
+    rendered = [pods(helm.objects({"controlPlane": {"enabled": True}, "broker": {"mistral": {"caBundle": text}}})) for text in bundles]
+    sums = [pod[BROKER]["metadata"]["annotations"].get("checksum/settings") for pod in rendered]
+    assert sums[0] is None
+    assert len(set(sums)) == 3
 
 
 def test_retention_and_backups_are_as_the_values_say(helm: Helm) -> None:

@@ -48,7 +48,7 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 
-{{/* Metadata of a component's pods: (dict "root" $ "component" "broker" "settings" .Values.broker). */}}
+{{/* Metadata of a component's pods: (dict "root" $ "component" "broker" "settings" .Values.broker), `checksum` of what they read but once. */}}
 {{- define "component.podMetadata" -}}
 labels:
   {{- include "component.labels" . | nindent 2 }}
@@ -57,6 +57,9 @@ labels:
   {{- end }}
 annotations:
   kubectl.kubernetes.io/default-container: {{ .component }}
+  {{- with .checksum }}
+  checksum/settings: {{ . }}
+  {{- end }}
   {{- with .settings.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

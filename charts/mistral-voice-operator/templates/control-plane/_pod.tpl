@@ -80,23 +80,24 @@ spec:
           {{- end }}
     {{- end }}
     {{- end }}
+    {{- if $backup }}
+    - name: backups
+      persistentVolumeClaim:
+        claimName: {{ include "controlPlane.name" . }}-backups
+    {{- end }}
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
 {{- end -}}
 
-{{/* A claim of the StatefulSet: its labels can't be changed later, so no version is among them. */}}
+{{/* What a claim asks for. */}}
 {{- define "controlPlane.claim" -}}
-metadata:
-  name: {{ .name }}
-  labels:
-    {{- include "component.selectorLabels" (dict "root" .root "component" "control-plane") | nindent 4 }}
 spec:
   accessModes: [ReadWriteOnce]
-  {{- with .storage.storageClassName }}
+  {{- with .storageClassName }}
   storageClassName: {{ . }}
   {{- end }}
   resources:
     requests:
-      storage: {{ .storage.size }}
+      storage: {{ .size }}
 {{- end -}}
