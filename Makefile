@@ -1,5 +1,7 @@
 # `make demo` runs the main job on a real cluster; `make test` passes every test. Both set up what they need first.
 SHELL := /bin/bash
+# Some images set it; every process that tests start would compile all of its modules.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
