@@ -14,13 +14,15 @@ from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.resources import DEPLOYMENT, POD
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 from tests.support.operator import OperatorProcess, running_operator
 from tests.support.simulator import SimulatorHandle, running_simulator
 from tests.support.tenant import TenantHands
 from tests.support.waiting import eventually
 
 CANARY = "canary-key-4b1d0c55e7f2"
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+UNHURRIED = {"leaseDurationSeconds": 60, "renewDeadlineSeconds": 50}
+"""For the one operator there is: on a busy machine it loses no lease, which would end it."""
 _CHILDREN = ("serviceaccounts", "configmaps", "deployments", "services", "poddisruptionbudgets", "networkpolicies")
 
 
@@ -149,11 +151,11 @@ async def operating_alone(cluster: ApiServer, folder: Path, **settings: Any) -> 
 @contextlib.asynccontextmanager
 async def operation(cluster: ApiServer, folder: Path, **settings: Any) -> AsyncIterator[Operation]:
     """Run an operator and a simulated Mistral while the context lasts; `settings` are those of `operator.yaml`."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    install_crds(cluster)
     authority = trustme.CA()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
-    lease = {"leaseName": f"operator-{secrets.token_hex(4)}", **settings.pop("leaderElection", {})}
+    lease = {"leaseName": f"operator-{secrets.token_hex(4)}", **UNHURRIED, **settings.pop("leaderElection", {})}
     async with running_simulator(tls=tls) as mistral, Client(await load_access(cluster.kubeconfig)) as client:
         endpoint = {"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}
         untrusted = {"name": "untrusted", "url": mistral.base_url}

@@ -2,22 +2,20 @@
 
 import json
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mistral_voice.contract.names import API_VERSION, KIND
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
 BYOK = {"mode": "byok", "secretRef": {"name": "mistral"}}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _crd(cluster: ApiServer) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/mistralvoiceintegrations.voice.contractspec.io", "--timeout=30s")
+    install_crds(cluster)
 
 
 def integration(spec: dict[str, Any], name: str = "support") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster import ApiServer, ClusterError, api_server
 from tests.cluster.binaries import kubernetes_version
+from tests.support.waiting import WAIT_SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER = """
@@ -29,8 +30,8 @@ def controlled() -> Iterator[ApiServer]:
         yield cluster
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
@@ -53,7 +54,8 @@ def test_a_user_may_do_what_rbac_allows_and_no_more(controlled: ApiServer) -> No
     controlled.kubectl("create", "rolebinding", "readers", "--clusterrole=view", "--group=readers")
     reader = controlled.kubeconfig_for_user("alice", ["readers"])
     stranger = controlled.kubeconfig_for_user("bob")
-    assert controlled.kubectl("--kubeconfig", str(reader), "get", "pods").returncode == 0
+    # The API server hears of a binding, and a controller of what the role is made of, a moment later.
+    wait_until(lambda: controlled.kubectl("--kubeconfig", str(reader), "get", "pods", check=False).returncode == 0)
     refused = controlled.kubectl("--kubeconfig", str(stranger), "get", "pods", check=False)
     assert 'User "bob" cannot list resource "pods"' in refused.stderr
 

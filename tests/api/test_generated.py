@@ -19,18 +19,20 @@ from mistral_voice.contract.v1alpha1.spec import IntegrationSpecification
 from mistral_voice.controller.operator import CHILD_KINDS
 from mistral_voice.controller.streams import INTEGRATION
 from mistral_voice.kube.access import load_access
-from mistral_voice.kube.client import Client
 from mistral_voice.kube.errors import NotFound
 from mistral_voice.kube.objects import KubeObject
 from mistral_voice.kube.resources import HTTP_ROUTE, SECRET
 from tests.api.dry_run import dry_run
 from tests.api.generated import integrations
-from tests.api.operating import CRDS, Operating, operation
+from tests.api.operating import Operating, operation
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 from tests.support.waiting import eventually
 
 COUNT = int(os.environ.get("GENERATED", "10000"))
 REALLY_MADE = 300
+NO_TIME = ("did not answer within", "(429 ", "(503 ", "(504 ")
+"""What is said of an API server that is too busy: a visit that fails so is made again, and says nothing of what was visited."""
 _PER_DRAW = 10
 _STATUS_TIMEOUT_SECONDS = 240.0
 
@@ -61,10 +63,9 @@ def generated() -> list[Generated]:
 
 
 async def test_the_api_server_and_the_operator_agree_on_what_is_valid(
-    cluster: ApiServer, client: Client, namespace: str, generated: list[Generated]
+    cluster: ApiServer, namespace: str, generated: list[Generated]
 ) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    await eventually(lambda: _is_served(client), "the CRD to be served")
+    install_crds(cluster)
     bodies = [_body(name, namespace, spec) for name, spec in generated]
     answers = await dry_run(await load_access(cluster.kubeconfig), INTEGRATION, namespace, bodies)
     verdicts: Counter[bool] = Counter()
@@ -95,15 +96,8 @@ async def test_each_generated_integration_has_all_its_children_or_none(
             name = body["metadata"]["name"]
             assert children.get(name, set()) == _wanted(body), f"{name}: {json.dumps(body, indent=1)}\n{at.operator.log[-2000:]}"
         assert await at.operator.ready()
-        assert (await at.operator.metric("mistral_voice_operator_reconcile_errors_total")) == 0, at.operator.log[-4000:]
-
-
-async def _is_served(client: Client) -> bool:
-    try:
-        await client.list_all(INTEGRATION)
-    except NotFound:
-        return False
-    return True
+        failed = [line["message"] for line in at.operator.log_lines() if line["message"].startswith("Processing ")]
+        assert [message for message in failed if not any(words in message for words in NO_TIME)] == []
 
 
 def _is_valid(name: str, spec: Any) -> bool:

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 PATIENT = {"leaseDurationSeconds": 300, "renewDeadlineSeconds": 200}
 """A follower that waits for such a lease to lapse is not seen to lead by any test."""
-QUICK = {"leaseDurationSeconds": 6, "renewDeadlineSeconds": 5, "retryPeriodSeconds": 0.5}
+QUICK = {"leaseDurationSeconds": 10, "renewDeadlineSeconds": 9, "retryPeriodSeconds": 0.5}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +11,15 @@ from mistral_voice.contract import names
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification, parse_plan
 from mistral_voice.contract.v1alpha1.pool import KeyPoolSpecification, parse_pool
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 from tests.unit.contract.v1alpha1.plans import PRICES, plan_spec, pool_spec
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
 Apply = Callable[..., tuple[bool, str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _crds(cluster: ApiServer) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    for plural in (names.PLAN_PLURAL, names.POOL_PLURAL):
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}", "--timeout=30s")
+    install_crds(cluster)
 
 
 @pytest.fixture

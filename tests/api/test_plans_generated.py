@@ -6,7 +6,6 @@
 import os
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,17 +21,15 @@ from mistral_voice.kube.resources import Resource
 from tests.api.dry_run import dry_run
 from tests.api.generated import changed
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 from tests.unit.contract.v1alpha1.plans import plan_spec, pool_spec
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
 COUNT = int(os.environ.get("GENERATED", "10000")) // 10
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _crds(cluster: ApiServer) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    for plural in (names.PLAN_PLURAL, names.POOL_PLURAL):
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{names.GROUP}", "--timeout=30s")
+    install_crds(cluster)
 
 
 def schema_of(crd: dict[str, Any]) -> dict[str, Any]:

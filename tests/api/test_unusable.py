@@ -123,7 +123,8 @@ async def trouble_counts(world: Operating, fault: dict[str, Any] | None, reason:
     fault_id = None if fault is None else await world.mistral.add_fault(key_id=key_id, **fault)
     await world.put_key(f"value-of-{world.namespace}")
     await world.apply("support", healthCheck=QUICK, endpoint="untrusted" if fault is None else None)
-    assert (await world.condition("support", "Healthy", "False", timeout_seconds=90))["reason"] == reason
+    # Three checks, ten seconds apart, of which each may take as long again.
+    assert (await world.condition("support", "Healthy", "False", timeout_seconds=200))["reason"] == reason
     body = await world.integration("support")
     assert body["status"]["connection"]["status"] == "error"
     assert body["status"]["connection"]["consecutiveFailures"] >= 3

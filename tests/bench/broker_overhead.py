@@ -25,10 +25,10 @@ from mistral_voice.kube.client import Client
 from mistral_voice.mistral.stream import speech, transcription
 from tests.api.broker.line import hand
 from tests.api.broker.place import Place, managed_place, server_context
-from tests.api.operating import CRDS
 from tests.bench.line import at_most, progress
 from tests.bench.process import usage
 from tests.cluster import api_server
+from tests.support.crds import install_crds
 from tests.unit.broker.given import HEARING, SPEECH
 
 SESSIONS = 40
@@ -178,8 +178,7 @@ async def _run(place: Place, folder: Path) -> None:
 
 async def _bench() -> None:
     with api_server() as cluster, tempfile.TemporaryDirectory() as name:
-        cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
+        install_crds(cluster)
         folder = Path(name)
         async with Client(await load_access(cluster.kubeconfig)) as client, managed_place(cluster, client, folder) as place:
             await _run(place, folder)

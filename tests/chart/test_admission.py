@@ -14,6 +14,7 @@ from mistral_voice.contract import names
 from tests.chart.installing import DENIED, install
 from tests.chart.rendering import NAME
 from tests.cluster import ApiServer, api_server
+from tests.support.waiting import WAIT_SECONDS
 
 TEAM = "team-a"
 CONTROLLERS = ["clusterrole-aggregation-controller", "serviceaccount-token-controller", "validatingadmissionpolicy-status-controller"]
@@ -89,7 +90,9 @@ def no_token(installed: Installed) -> Installed:
 
 
 def test_the_policy_has_no_complaint_from_the_type_checker(installed: Installed) -> None:
-    installed.cluster.kubectl("wait", f"validatingadmissionpolicy/{NAME}-writes", "--for=jsonpath={.status.observedGeneration}=1")
+    installed.cluster.kubectl(
+        "wait", f"validatingadmissionpolicy/{NAME}-writes", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=90s"
+    )
     policy = json.loads(installed.cluster.kubectl("get", "validatingadmissionpolicy", f"{NAME}-writes", "-o", "json").stdout)
     assert policy["status"].get("typeChecking", {}).get("expressionWarnings", []) == []
 
@@ -206,7 +209,7 @@ def test_the_clusters_roles_cover_integrations(installed: Installed, role: str, 
     name, _, subresource = resource.partition("/")
     question = ["-n", TEAM, "auth", "can-i", verb, f"{name}.{names.GROUP}", f"--as={person}"]
     question += [f"--subresource={subresource}"] if subresource else []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_SECONDS
     answer = ""
     while time.monotonic() < deadline and answer != ("yes" if allowed else "no"):
         answer = installed.cluster.kubectl(*question, check=False).stdout.strip()

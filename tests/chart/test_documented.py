@@ -11,6 +11,7 @@ import yaml
 
 from tests.chart.rendering import CHART, Helm
 from tests.cluster import ApiServer, api_server
+from tests.support.crds import wait_for_crds
 
 DOCS = Path(__file__).parents[2] / "docs"
 SYSTEM = "mistral-voice-system"
@@ -44,6 +45,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         (line,) = re.findall(r"helm upgrade --install mistral-voice-operator (.*)", commands("managed-mode.md"))
         arguments = line.replace("charts/mistral-voice-operator", str(CHART), 1).replace("values.yaml", str(values)).split()
         cluster.helm("upgrade", "--install", RELEASE, *arguments)
+        wait_for_crds(cluster)
         cluster.kubectl("label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted")
         cluster.kubectl("create", "serviceaccount", "default", "--namespace", SYSTEM)
         yield cluster

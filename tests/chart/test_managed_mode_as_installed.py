@@ -88,7 +88,7 @@ async def test_the_rights_suffice_for_a_session_from_the_keys_probe_to_its_end(i
             async def active() -> bool:
                 return bool(((await place.client.get(POOL, None, "main")).get("status") or {}).get("activeKeys"))
 
-            await eventually(active, "the key's probe and the pool's status", timeout_seconds=60)
+            await eventually(active, "the key's probe and the pool's status")
             assert (await place.client.get(LEASE, SYSTEM, CONTROL_PLANE))["spec"]["holderIdentity"].startswith("control-plane-0")
             async with place.gateway(await place.tenant()) as gateway, gateway.connect() as client:
                 assert await ask(client)

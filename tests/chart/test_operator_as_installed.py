@@ -16,7 +16,7 @@ from mistral_voice.controller.managed.reader import PLAN, POOL
 from mistral_voice.kube.access import load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.resources import CONFIG_MAP, HORIZONTAL_POD_AUTOSCALER, INGRESS, LEASE, SECRET, SERVICE_ACCOUNT
-from tests.api.operating import Operating
+from tests.api.operating import UNHURRIED, Operating
 from tests.chart.installing import SYSTEM, install
 from tests.chart.rendering import NAME
 from tests.cluster import ApiServer, api_server
@@ -51,6 +51,7 @@ async def world(installed: Installed, tmp_path: Path) -> AsyncIterator[Operating
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(tls)
     async with running_simulator(tls=tls) as mistral, Client(await load_access(installed.cluster.kubeconfig)) as client:
         settings = yaml.safe_load((await client.get(CONFIG_MAP, SYSTEM, NAME))["data"]["operator.yaml"])
+        settings["leaderElection"] |= UNHURRIED
         settings["endpoints"] = [{"name": "default", "url": mistral.base_url, "caBundle": authority.cert_pem.bytes().decode()}]
         bundle = tmp_path / "broker-ca.crt"
         bundle.write_bytes(authority.cert_pem.bytes())

@@ -19,12 +19,14 @@ from mistral_voice.controlplane.store.retention import Removed, Retention, remov
 from tests.support.ledger import KEY, World, a_plan, a_report, a_request
 
 DAY = 86_400
+QUANTUM = 300
+"""No lease runs out in the course of a test."""
 
 
 @asynccontextmanager
 async def replica(url: str, ahead: float) -> AsyncIterator[tuple[Database, Ledger]]:
     """A replica whose clock is so many seconds ahead of this machine's, with a plan that counts by the day."""
-    plans = {"standard": KnownPlan(a_plan(limits={"concurrentSessions": 2}, period="Day"))}
+    plans = {"standard": KnownPlan(a_plan(limits={"concurrentSessions": 2}, period="Day", quantumSeconds=QUANTUM))}
     async with open_database(url, own_clock=lambda: time.time() + ahead) as database:
         ledger = Ledger(database, lambda: plans, lambda *_: KEY)
         running = asyncio.create_task(ledger.run())
@@ -50,7 +52,7 @@ async def test_replicas_days_apart_grant_settle_and_count_as_one(fresh: Callable
         for number, (_, ledger) in enumerate((behind, ahead)):
             granted = await ledger.admit(a_request(f"s{number}"))
             assert isinstance(granted, LeaseGrant)
-            assert granted.lease_seconds == 30
+            assert granted.lease_seconds == QUANTUM
         # Each sees the others' leases as they are: none is over, and none hides.
         for _, ledger in (right, behind, ahead):
             assert await ledger.sweep() == 0
@@ -61,7 +63,7 @@ async def test_replicas_days_apart_grant_settle_and_count_as_one(fresh: Callable
         ended = servers_now(url)
         world = World(right[0], {})
         for hold in await world.rows(schema.holds):
-            assert began + 30 <= hold["expires_at"] / 1000 <= ended + 31
+            assert began + QUANTUM <= hold["expires_at"] / 1000 <= ended + QUANTUM + 1
         days = {datetime.fromtimestamp(moment, UTC).date().isoformat() for moment in (began, ended)}
         assert {row["period"] for row in await world.rows(schema.entries)} <= days
         assert await world.charged() == (4000, 0) == await world.balanced()

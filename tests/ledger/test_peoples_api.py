@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 
 import aiohttp
-import pytest
 
 from tests.support.ledger import a_report, a_request, ledger_at
 from tests.support.peoples_api import peoples_api
@@ -15,7 +14,6 @@ PAGES = ("plans/standard/tenants", "plans/standard/integrations", "plans/standar
          "plans/standard/entries", "namespaces/shop/sessions", "namespaces/shop/audit", "namespaces/shop/entries")  # fmt: skip
 
 
-@pytest.mark.timeout(120)
 async def test_postgresql_answers_what_sqlite_answers(fresh: Callable[[], str]) -> None:
     headers = {"Authorization": "Bearer platform"}
     async with ledger_at(fresh()) as world, peoples_api(world) as served, aiohttp.ClientSession(headers=headers) as http:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -55,7 +56,14 @@ async def test_processes_on_one_database_pass_no_limit_and_count_every_unit_once
 
 
 async def test_a_replica_killed_in_the_midst_of_its_transactions_loses_and_doubles_nothing(fresh: Callable[[], str]) -> None:
-    await what_was_committed_is_whole(fresh())
+    url = fresh()
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()"
+
+    def is_at_rest() -> bool:
+        with psycopg.connect(url) as connection:
+            return connection.execute(others).fetchone() == (0,)
+
+    await what_was_committed_is_whole(url, is_at_rest)
 
 
 def test_the_ledger_counts_each_unit_once_and_frees_each_hold(fresh: Callable[[], str]) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 from mistral_voice.controlplane.store import schema
 from tests.support.ledger import a_request, ledger_at
@@ -9,8 +10,11 @@ from tests.support.ledger_process import CONCURRENT, NAMESPACES
 from tests.support.waiting import eventually
 
 
-async def what_was_committed_is_whole(url: str) -> None:
-    """Kill a process while it grants, renews and releases; what it leaves must add up, and all that it held be free again."""
+async def what_was_committed_is_whole(url: str, is_at_rest: Callable[[], bool] = lambda: True) -> None:
+    """Kill a process while it grants, renews and releases; what it leaves must add up, and all that it held be free again.
+
+    `is_at_rest` tells whether nobody else works on the database: a server may yet commit what it was told by who is killed.
+    """
     async with ledger_at(url) as world:
         command = [sys.executable, "-m", "tests.support.ledger_process", url, "0", "20000", "limited"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
@@ -29,6 +33,7 @@ async def what_was_committed_is_whole(url: str) -> None:
         finally:
             process.kill()
             process.communicate()
+        await eventually(is_at_rest, "the end of what was begun")
         counted = await world.rows(schema.usage)
         assert await world.charged() == await world.balanced()
         assert (await world.charged())[0] == sum(row["session_ms"] for row in counted)

@@ -3,9 +3,10 @@
 import errno
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import aiohttp
 import yaml
 
 from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
-from mistral_voice.contract.names import API_VERSION, GROUP, PLAN_KIND, PLAN_PLURAL, POOL_KIND, POOL_PLURAL, VERSION
+from mistral_voice.contract.names import API_VERSION, GROUP, PLAN_KIND, PLAN_PLURAL, PLURAL, POOL_KIND, POOL_PLURAL, VERSION
 from mistral_voice.controlplane.main import running_control_plane
 from mistral_voice.controlplane.settings import parse
 from mistral_voice.kube.access import load_access
@@ -21,10 +22,10 @@ from mistral_voice.kube.client import Client
 from mistral_voice.kube.resources import NAMESPACE, SERVICE_ACCOUNT, Resource
 from mistral_voice.kube.transport import Call
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 from tests.support.waiting import eventually
 from tests.unit.contract.v1alpha1.plans import plan_spec
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
 PLANS = Resource(GROUP, VERSION, PLAN_PLURAL, PLAN_KIND, namespaced=False)
 POOLS = Resource(GROUP, VERSION, POOL_PLURAL, POOL_KIND, namespaced=False)
 USAGE = {"apiGroups": [GROUP], "resources": [f"{PLAN_PLURAL}/usage"], "verbs": ["get"]}
@@ -119,8 +120,7 @@ class Office:
 @asynccontextmanager
 async def an_office(cluster: ApiServer, client: Client, folder: Path, **spec: Any) -> AsyncIterator[Office]:
     """Make all but the control plane's start; `spec` changes the plans `gold` and `iron`. Its end is the control plane's."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
+    install_crds(cluster)
     own, other = (f"t-{secrets.token_hex(5)}" for _ in range(2))
     for name in (own, other):
         await client.create(NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -133,11 +133,25 @@ async def an_office(cluster: ApiServer, client: Client, folder: Path, **spec: An
     file = folder / "roles.yaml"
     file.write_text(yaml.safe_dump_all(item for role in ROLES for item in _granted(role, own)))
     cluster.kubectl("apply", "-f", str(file))
+    await _granted_to_the_last(cluster, own)
     office = Office(cluster, client, folder, own, other)
     try:
         yield office
     finally:
         await office.stop()
+
+
+async def _granted_to_the_last(cluster: ApiServer, namespace: str) -> None:
+    """Wait until the API server has heard of the rights that were given last: it hears of bindings in their order, a moment later."""
+    of_pools = ("get", f"{POOL_PLURAL}.{GROUP}", "--subresource=status")
+    of_integrations = ("list", f"{PLURAL}.{GROUP}", "--namespace", namespace)
+    for role, question in (("platform", of_pools), ("tenant", of_integrations)):
+        asked = ("auth", "can-i", *question, "--as", f"system:serviceaccount:{namespace}:{role}")
+        await eventually(partial(_is_yes, cluster, asked), f"the rights of {role}")
+
+
+def _is_yes(cluster: ApiServer, question: Sequence[str]) -> bool:
+    return cluster.kubectl(*question, check=False).stdout.strip() == "yes"
 
 
 def _granted(role: str, namespace: str) -> list[dict[str, Any]]:

@@ -63,7 +63,8 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """End it at once, as a lost node would."""
-        self.process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGKILL)
 
     async def stop(self) -> int:
         """Ask it to stop and return its exit status."""

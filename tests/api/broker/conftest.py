@@ -7,15 +7,14 @@ import pytest
 
 from mistral_voice.kube.client import Client
 from tests.api.broker.place import Place, managed_place
-from tests.api.operating import CRDS
 from tests.cluster import ApiServer
+from tests.support.crds import install_crds
 
 
 @pytest.fixture(scope="session")
 def resources(cluster: ApiServer) -> None:
     """Our kinds are served."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
+    install_crds(cluster)
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ async def test_sessions_go_on_while_the_control_plane_is_killed_and_started_and_
             assert await ask(client)
             ((before,),) = whole.rows("select max(seq) from usage")
             await processes.enter_async_context(whole.control_plane_process())
-            await eventually(lambda: whole.rows("select 1 from usage where seq > ?", before), "a report after the restart", 60)
+            await eventually(lambda: whole.rows("select 1 from usage where seq > ?", before), "a report after the restart")
             assert await ask(client)
             await session.aclose()
-            await eventually(lambda: whole.rows("select 1 from usage where state = 'Released'"), "the last report", 60)
+            await eventually(lambda: whole.rows("select 1 from usage where state = 'Released'"), "the last report")
             assert whole.count("usage") == whole.count("sessions") == 1
             assert whole.count("holds") == 0
             metered = await used_by(broker)

@@ -18,11 +18,12 @@ from mistral_voice.contract.names import API_VERSION, GROUP, POOL_KIND, POOL_PLU
 from mistral_voice.controlplane.main import running_control_plane
 from mistral_voice.controlplane.settings import Settings
 from mistral_voice.kube.access import load_access
+from mistral_voice.kube.errors import NotFound
 from mistral_voice.kube.resources import Resource
 from mistral_voice.runtime.clock import Clock
 from tests.api.broker.place import Place
 from tests.support.service import Service, running_service
-from tests.support.waiting import eventually
+from tests.support.waiting import WAIT_SECONDS, eventually
 
 POOL = Resource(GROUP, VERSION, POOL_PLURAL, POOL_KIND, namespaced=False)
 TENANTS = {"matchLabels": {"tenant": "yes"}}
@@ -156,7 +157,7 @@ class Whole:
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         reading = asyncio.create_task(self._read_log(process, listening))
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WAIT_SECONDS):
                 self.service.backends = [await listening]
             yield process
         finally:
@@ -196,7 +197,12 @@ async def whole_place(place: Place) -> AsyncIterator[Whole]:
         broker_pod = await place.pod(place.pool_namespace, "broker", "broker-0")
         whole.token_file.write_text(await place.token(broker_pod, "broker", CONTROL_PLANE_AUDIENCE))
         await whole.put_pool({"name": "first", "secretRef": {"name": "mistral-main"}})
-        yield whole
+        try:
+            yield whole
+        finally:
+            # The next test's control plane would have its keys looked at too.
+            with contextlib.suppress(NotFound):
+                await place.client.delete(POOL, None, place.pool_namespace)
 
 
 @contextlib.asynccontextmanager

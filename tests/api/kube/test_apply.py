@@ -18,6 +18,7 @@ from mistral_voice.kube.resources import Resource
 from tests.api.kube.conftest import MARKS
 from tests.api.kube.samples import SAMPLES, config_map, deployment, secret, service
 from tests.cluster import ApiServer
+from tests.support.waiting import eventually
 
 KINDS = pytest.mark.parametrize("resource", [kind for kind in SAMPLES if kind != resources.SECRET], ids=lambda resource: resource.kind)
 
@@ -309,6 +310,17 @@ async def test_a_quota_raises_what_a_later_attempt_may_cure(bench: Bench, client
     made = await client.create(resources.RESOURCE_QUOTA, bench.owner.namespace, quota)
     made["status"] = {"hard": {"count/services": "0"}, "used": {"count/services": "0"}}
     await client.replace(resources.RESOURCE_QUOTA, bench.owner.namespace, "none", made, subresource="status")
+
+    async def counts() -> bool:
+        trial = service(bench.owner.namespace, "trial")
+        try:
+            await client.apply(resources.SERVICE, bench.owner.namespace, "trial", trial, field_manager="asking", dry_run=True)
+        except Forbidden:
+            return True
+        return False
+
+    # The API server hears of the quota's own status a moment later.
+    await eventually(counts, "the quota to be in force")
     with pytest.raises(Forbidden, match="exceeded quota"):
         await bench.applier.ensure(resources.SERVICE, service(bench.owner.namespace), bench.owner, None)
 

@@ -125,7 +125,8 @@ async def test_a_leader_that_is_cut_off_stops_before_a_follower_begins(cluster: 
         async with running(first) as leading:
             await eventually(first.is_leader, "the first to lead")
             async with running(second):
-                await eventually(lambda: second.holder == "first", "the second to follow")
+                # On a machine that stands still for longer than the deadline the first has lost its lease already.
+                await eventually(lambda: second.holder == "first" or leading.done(), "the second to follow")
                 proxy.cut()
 
                 def second_leads() -> bool:
