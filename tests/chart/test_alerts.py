@@ -110,3 +110,9 @@ def test_the_platform_says_how_many_keys_of_a_pool_are_too_few(helm: Helm) -> No
     objects = helm.objects({"prometheusRule": {"enabled": True, "poolMinActiveKeys": 3}})
     rule = alerts(one(objects, "PrometheusRule", NAME)["spec"]["groups"])["MistralVoicePoolKeysLow"]
     assert rule["expr"].endswith("mistral_voice_control_plane_active_keys) < 3")
+
+
+def test_the_platform_says_how_long_before_its_end_a_certificate_is_told_of(helm: Helm) -> None:
+    objects = helm.objects({"prometheusRule": {"enabled": True, "certificateDays": 7}})
+    rule = alerts(one(objects, "PrometheusRule", NAME)["spec"]["groups"])["MistralVoiceCertificateExpires"]
+    assert rule["expr"].count("time() < 7 * 86400") == 2

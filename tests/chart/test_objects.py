@@ -18,6 +18,7 @@ from mistral_voice.controlplane.catalogue import Catalogue
 from mistral_voice.controlplane.metrics import ControlPlaneMetrics
 from mistral_voice.controlplane.plan_figures import PlanFigures
 from mistral_voice.controlplane.store.database import Database, Dialect
+from mistral_voice.runtime.certificate_expiry import tell_expiries
 from tests.chart.rendering import (
     BROKER,
     CHART,
@@ -186,6 +187,8 @@ def test_brokers_and_control_plane_have_all_that_is_asked_of_them(helm: Helm) ->
     registry = CollectorRegistry()
     BrokerMetrics(registry)
     ControlPlaneMetrics(registry)
+    for component in ("mistral_voice_broker", "mistral_voice_control_plane"):
+        tell_expiries(component, registry, dict)
     PlanFigures(Database(create_async_engine("sqlite+aiosqlite://"), Dialect.SQLITE), Catalogue(), registry)
     there = {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
     of_managed_mode = {name for name in series_in(" ".join(asked)) if re.match(r"mistral_voice_(broker|control_plane)_", name)}

@@ -29,6 +29,7 @@ from mistral_voice.mistral.rest.client import open_http as open_rest
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background
 from mistral_voice.runtime.certificate import ServedCertificate, TrustedAuthorities
+from mistral_voice.runtime.certificate_expiry import tell_expiries
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
@@ -101,6 +102,7 @@ async def running_broker(settings: Settings, access: Access, redactor: Redactor,
     metrics = BrokerMetrics(registry)
     sessions, tickets, reports = Sessions(), Tickets(), KeyReports()
     certificate = ServedCertificate(settings.tls_directory)
+    tell_expiries(PREFIX.rstrip("_"), registry, lambda: certificate.expiries)
     authorities = TrustedAuthorities(Path(settings.control_plane_ca) if settings.control_plane_ca else None)
     ca_bundle = await asyncio.to_thread(Path(settings.upstream_ca).read_text) if settings.upstream_ca else None
     background = Background("broker")

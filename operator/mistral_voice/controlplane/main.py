@@ -35,6 +35,7 @@ from mistral_voice.kube.lease import LeaderElector
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background
 from mistral_voice.runtime.certificate import ServedCertificate
+from mistral_voice.runtime.certificate_expiry import tell_expiries
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.health import health_app, serving
 from mistral_voice.runtime.metrics import loop_lag_histogram, observing_loop_lag, process_registry
@@ -90,6 +91,7 @@ async def running_control_plane(settings: Settings, access: Access, clock: Clock
     metrics = ControlPlaneMetrics(registry)
     catalogue = Catalogue()
     certificate = ServedCertificate(settings.tls_directory) if settings.tls_directory is not None else None
+    tell_expiries(PREFIX.rstrip("_"), registry, lambda: certificate.expiries if certificate is not None else {})
     background = Background("control plane")
     async with AsyncExitStack() as closing:
         kube = await closing.enter_async_context(Client(access))

@@ -2,25 +2,32 @@
 
 import logging
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
+from mistral_voice.runtime.certificate_expiry import certificates_in, expiries
 from mistral_voice.runtime.watched_file import WatchedFile
 
 TLS_CERTIFICATE = "tls.crt"
 TLS_KEY = "tls.key"
+TLS_AUTHORITY = "ca.crt"
 
 _log = logging.getLogger(__name__)
 
 
 class ServedCertificate:
-    """The certificate of a port; new connections get the newest. Raises OSError if there is none to begin with."""
+    """The certificate of a port; new connections get the newest. Raises OSError if there is none to begin with.
+
+    `expiries` tells when the one in force expires, and when the authority does that signed it, if that lies beside it; both as Unix time.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._files = (WatchedFile(directory / TLS_CERTIFICATE), WatchedFile(directory / TLS_KEY))
+        self._files = tuple(WatchedFile(directory / name) for name in (TLS_CERTIFICATE, TLS_KEY, TLS_AUTHORITY))
         self._seen = self._contents()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(directory / TLS_CERTIFICATE, directory / TLS_KEY)
+        self.expiries = self._expiries()
 
     def refresh(self) -> None:
         """Load the files again if they have changed; a pair that doesn't fit leaves the last good one in force."""
@@ -33,7 +40,12 @@ class ServedCertificate:
         except OSError as error:
             _log.warning("The new TLS certificate can't be used, the former one stays in force: %s", error)
         else:
+            self.expiries = self._expiries()
             _log.info("The TLS certificate was replaced.")
+
+    def _expiries(self) -> Mapping[str, float]:
+        chain, _, authorities = self._seen
+        return expiries(certificates_in(chain or b""), certificates_in(authorities or b""))
 
     def _contents(self) -> tuple[bytes | None, ...]:
         return tuple(file.read() for file in self._files)

@@ -66,6 +66,8 @@ spec:
             path: tls.crt
           - key: tls.key
             path: tls.key
+          - key: ca.crt
+            path: ca.crt
     {{- if not $sqlite }}
     {{- with .Values.controlPlane.database.postgresql.secretRef }}
     - name: database
