@@ -20,6 +20,7 @@ _TRANSCRIPTION_SETTINGS: Final = frozenset(
 )
 _SPEECH_SETTINGS: Final = frozenset(("voice", "streaming_mode", "response_format", "expressiveness"))
 _APPEND: Final = b'{"type":"input_audio.append","audio":"'
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -28,13 +29,14 @@ def chat_request(body: bytes, entitled: Entitlement, meter: Meter) -> tuple[byte
     """Return the body as it goes on, its model, and the meter of its answer. Raises RefusedCallError."""
     try:
         request = read_chat(body)
+        written, estimate = _encode(request), request.estimated_tokens()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"The body is no request for a completion: {error}"[:200]) from None
     if request.model not in entitled.chat:
         raise not_in_plan("chat model", request.model)
     if not request.stream:
         raise malformed("Completions are streamed here.")
-    return _encode(request), request.model, ChatMeter(meter, request.model, request.estimated_tokens())
+    return written, request.model, ChatMeter(meter, request.model, estimate)
 
 
 def speech_request(body: bytes, entitled: Entitlement, meter: Meter) -> tuple[bytes, str, SpeechMeter]:
@@ -57,7 +59,7 @@ class TranscriptionMessages:
         """Count a message and return it as it goes on. Raises RefusedCallError."""
         if frame.startswith(_APPEND) and frame.endswith(b'"}'):
             audio = frame[len(_APPEND) : -2]
-            if b'"' not in audio and b"\\" not in audio:
+            if not audio.translate(None, _BASE64):
                 self._audio.append(_decoded_size(audio))
                 return frame
         message = _message(frame)
@@ -130,7 +132,8 @@ def _check_voice(voice: str, entitled: Entitlement) -> None:
 
 
 def _decoded_size(base64_text: bytes) -> int:
-    return len(base64_text) * 3 // 4 - base64_text[-2:].count(b"=")
+    """Return how many bytes it can stand for at most: padding, however much there is of it, takes nothing away."""
+    return (len(base64_text) - base64_text.count(b"=")) * 3 // 4
 
 
 def _message(frame: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a gateway sends passes only as far as it was understood; it is written anew."""
 
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -21,6 +22,15 @@ def chat(**fields: Any) -> bytes:
 
 def used(meter: Meter) -> dict[Unit, int]:
     return {amount.unit: amount.amount for amount in meter.usage(0).amounts}
+
+
+@pytest.mark.parametrize("depth", [100, 600, 950, 5_000])
+def test_a_request_however_deep_is_counted_or_refused(depth: int) -> None:
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    tool = b'{"type":"function","function":{"name":"f","parameters":' + deep + b"}}"
+    body = chat()[:-1] + b',"tools":[' + tool + b"]}"
+    with pytest.raises(RefusedCallError) if depth > 500 else contextlib.nullcontext():
+        chat_request(body, entitled(), Meter(0))
 
 
 def test_a_gateways_own_request_passes_as_it_is() -> None:
@@ -148,6 +158,24 @@ def test_the_format_cannot_change_once_audio_was_counted_in_it() -> None:
     messages.passed(append(bytes(100)))
     with pytest.raises(RefusedCallError):
         messages.passed(update(audio_format={"encoding": "pcm_f32le", "sample_rate": 48000}))
+
+
+@pytest.mark.parametrize(("text", "milliseconds"), [(b"====", 0), (b"AAAA==", 30), (b"AAAA====", 30), (b"AA==", 10), (b"AAA", 20)])
+def test_padding_makes_no_audio_cheaper(text: bytes, milliseconds: int) -> None:
+    meter = Meter(0)
+    messages = TranscriptionMessages(meter, HEARING)
+    for _ in range(320):
+        messages.passed(b'{"type":"input_audio.append","audio":"' + text + b'"}')
+        messages.passed(b'{"type":"input_audio.append","audio":"=="}')
+    assert used(meter).get(Unit.AUDIO_MS, 0) == milliseconds
+    with pytest.raises(RefusedCallError) if milliseconds else contextlib.nullcontext():
+        messages.passed(b'{"type":"session.update","session":{}}')
+
+
+@pytest.mark.parametrize("audio", [b"AA\xc0\xa2AA", b"AA\nAA", b"AA\xff"])
+def test_what_a_lenient_reader_might_take_for_something_else_does_not_pass(audio: bytes) -> None:
+    with pytest.raises(RefusedCallError):
+        TranscriptionMessages(Meter(0), HEARING).passed(b'{"type":"input_audio.append","audio":"' + audio + b'"}')
 
 
 def test_a_second_audio_hidden_in_an_append_is_counted_as_what_goes_on() -> None:
