@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -30,12 +31,23 @@ class Hand:
     async def line(self, token: str, session: str = "sess_1", epoch: int = 1, **wanted: Any) -> AsyncIterator["OpenLine"]:
         """Open a line and say what is wanted; yields it with the broker's first answer."""
         headers = {"Authorization": f"Bearer {token}"}
-        async with self.http.ws_connect(self.url + SESSION_LINE_PATH, headers=headers, server_hostname="localhost") as socket:
+        async with await self._reached(headers) as socket:
             fields = {"model": CHAT, "voice": "voice_478", "transcription_model": HEARING, "speech_model": SPEECH} | wanted
             attentive = Attentive(socket)
             async with attentive.reading():
                 await attentive.send_str(msgspec.json.encode(Open(session, epoch, **fields)).decode())
                 yield OpenLine(attentive, await _next(attentive))
+
+    async def _reached(self, headers: dict[str, str]) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a socket. A broker whose API server is too busy to review a token says so, and wants to be asked again."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                try:
+                    return await self.http.ws_connect(self.url + SESSION_LINE_PATH, headers=headers, server_hostname="localhost")
+                except aiohttp.WSServerHandshakeError as error:
+                    if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                        raise
+                await asyncio.sleep(0.1)
 
     async def chat(self, ticket: str, *, url: str = "", path: str = "/v1/chat/completions", **rest: Any) -> tuple[int, str, dict[str, str]]:
         """Make a chat call; returns status, body and headers. `headers` and `body` may be given."""
