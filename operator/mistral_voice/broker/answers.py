@@ -121,3 +121,24 @@ def without(key: Secret, data: bytes) -> bytes:
     """Return what Mistral sent, with the key struck out should it ever be in it."""
     value = key.reveal().encode()
     return data.replace(value, STRUCK_OUT.encode()) if value in data else data
+
+
+class WithoutKey:
+    """Strikes the key out of a body that comes in pieces: the end of a piece that may be the key's beginning waits for the next."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+        self._value = key.reveal().encode()
+        self._rest = b""
+
+    def passed(self, chunk: bytes) -> bytes:
+        """Return what may go on."""
+        data = without(self._key, self._rest + chunk)
+        kept = next((size for size in range(min(len(self._value) - 1, len(data)), 0, -1) if data.endswith(self._value[:size])), 0)
+        self._rest = data[len(data) - kept :]
+        return data[: len(data) - kept]
+
+    def end(self) -> bytes:
+        """Return what waited: the body is complete."""
+        rest, self._rest = self._rest, b""
+        return rest

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from mistral_voice.broker.allowance import Rate, Room
-from mistral_voice.broker.answers import ChatStream, outcome_of, status_of_event, without
+from mistral_voice.broker.answers import ChatStream, WithoutKey, outcome_of, status_of_event, without
 from mistral_voice.broker.bodies import SpeechMessages, TranscriptionMessages, chat_request, speech_request
 from mistral_voice.broker.keys import KeyReports
 from mistral_voice.broker.metering import ChatMeter, SpeechMeter
@@ -137,13 +137,15 @@ class Calls:
                 answer = web.StreamResponse(headers={"Content-Type": _content_type(upstream), "Cache-Control": "no-store"})
                 await answer.prepare(request)
                 scan = ChatStream(meter) if isinstance(meter, ChatMeter) else None
+                struck = WithoutKey(session.key.value)
                 async for chunk in upstream.content.iter_any():
                     if scan is not None:
                         scan.passed(chunk)
-                    await answer.write(chunk)
+                    if going := struck.passed(chunk):
+                        await answer.write(going)
                 if scan is not None:
                     scan.end()
-                await answer.write_eof()
+                await answer.write_eof(struck.end())
                 return answer
         except LostCallError:
             raise

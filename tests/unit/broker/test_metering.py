@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mistral_voice.broker.answers import ChatStream, status_of_event, without
+from mistral_voice.broker.answers import ChatStream, WithoutKey, status_of_event, without
 from mistral_voice.broker.metering import AudioFormat, AudioMeter, ChatMeter, Meter, estimated_tokens
 from mistral_voice.contract.lease import Unit
 from mistral_voice.contract.secret import Secret
+from mistral_voice.runtime.redaction import STRUCK_OUT
 
 
 def amounts(meter: Meter) -> dict[Unit, int]:
@@ -95,3 +96,11 @@ def test_an_error_event_says_what_a_status_says(frame: object, status: int | Non
 
 def test_a_key_that_mistral_sends_back_is_struck_out() -> None:
     assert b"the-key" not in without(Secret("the-key"), b'{"message":"Incorrect API key the-key."}')
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 100])
+def test_a_key_in_a_body_is_struck_out_in_whatever_pieces_it_comes_and_nothing_else_is_lost(size: int) -> None:
+    struck = WithoutKey(Secret("the-key"))
+    body = b"data: the-the-key is the-ke, the-keythe-key\n\ndata: the-k"
+    passed = b"".join(struck.passed(body[at : at + size]) for at in range(0, len(body), size)) + struck.end()
+    assert passed == body.replace(b"the-key", STRUCK_OUT.encode())
