@@ -275,6 +275,41 @@ async def test_a_token_that_is_not_accepted_is_told_why_and_is_not_kept(office: 
         assert await page.evaluate("sessionStorage.length") == 0
 
 
+async def answering(page: Page, path: str, answer: str) -> None:
+    """Let the page get `answer`, a JavaScript expression, where it asks for what begins so; null: what there is."""
+    await page.evaluate(
+        f"""window.askedFor ??= window.fetch;
+        window.fetch = async (address, ...rest) =>
+          (String(address).startsWith("../api/v1{path}") && {answer}) || askedFor(address, ...rest); null"""
+    )
+
+
+async def test_a_token_is_kept_only_once_its_first_page_is_known(office: Office, tmp_path: Path) -> None:
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await answering(page, "/plans", 'new Response(\'{"detail": "The ledger rests."}\', {status: 503})')
+        await sign_in(page, await office.token("tenant"))
+        await page.until(says("The ledger rests.", "#problem"), "what is wrong")
+        assert await page.evaluate("sessionStorage.length") == 0
+        await answering(page, "/plans", "null")
+        await sign_in(page, await office.token("tenant"))
+        await page.until(f"location.hash === '#/namespaces/{office.own}'", "its own namespace")
+        assert await page.evaluate("sessionStorage.length") == 1
+
+
+async def test_what_the_page_cannot_draw_it_tells_of_until_it_can(office: Office, tmp_path: Path) -> None:
+    await office.start()
+    async with console(office, tmp_path) as page:
+        await answering(page, "/plans", "new Response('{\"items\": [{}]}')")
+        await sign_in(page, await office.token("platform"))
+        await page.until(says("This page can't be shown."), "the sentence")
+        assert await page.evaluate("document.getElementById('state').dataset.state") == "lost"
+        await answering(page, "/plans", "null")
+        await page.until(says("gold", ".card h2"), "the plans, by themselves")
+        assert page.exceptions, "the browser's console has it too"
+        page.exceptions.clear()
+
+
 async def test_a_control_plane_that_is_away_is_told_and_so_is_a_token_that_has_ended_meanwhile(office: Office, tmp_path: Path) -> None:
     await a_busy_month(office)
     await office.start()

@@ -72,8 +72,20 @@ function frame(route) {
 
 function draw() {
   if (seen === null) return;
-  frame(seen.route);
-  show(main, seen.view.render(seen.data, seen.route, memory, Date.now()));
+  try {
+    frame(seen.route);
+    show(main, seen.view.render(seen.data, seen.route, memory, Date.now()));
+  } catch (fault) {
+    broken(fault);
+  }
+}
+
+// A fault of the page's own: told to whoever looks, and to the browser's console.
+function broken(fault) {
+  reportError(fault);
+  seen = null;
+  state("lost", "Not shown");
+  show(main, sentence("This page can't be shown.", "The console can't read what the control plane told it. Reload the page: the control plane may have another version by now."));
 }
 
 function signOut(problem) {
@@ -120,8 +132,8 @@ async function load(moved) {
   } catch (failure) {
     if (mine.signal.aborted) return undefined;
     if (failure.kind === "token") return signOut(reason(token, Date.now()) || failure.message);
-    if (!(failure instanceof Failure)) throw failure;
-    lost(failure, route);
+    if (failure instanceof Failure) lost(failure, route);
+    else broken(failure);
   } finally {
     if (loading === mine) {
       main.removeAttribute("aria-busy");
@@ -168,10 +180,11 @@ async function enter(form) {
   button.disabled = true;
   try {
     const access = await fetched("/access", given, new AbortController().signal);
+    const address = access.allPlans || location.hash.slice(2) ? "" : await home(access, given);
     token = given;
     keep(token);
     form.reset();
-    if (!access.allPlans && !location.hash.slice(2)) await home(access);
+    if (address) history.replaceState(null, "", address);
     show(main);
     state("wait", "Loading");
     greeted = true;
@@ -185,9 +198,9 @@ async function enter(form) {
 }
 
 // Who may read no plan begins with the namespace of their own.
-async function home(access) {
-  const listed = await fetched("/plans", token, new AbortController().signal);
-  if (!listed.items.length && access.namespace !== null) history.replaceState(null, "", `#/namespaces/${seg(access.namespace)}`);
+async function home(access, given) {
+  const listed = await fetched("/plans", given, new AbortController().signal);
+  return listed.items.length || access.namespace === null ? "" : `#/namespaces/${seg(access.namespace)}`;
 }
 
 function go(changes) {
