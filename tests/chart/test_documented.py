@@ -79,8 +79,11 @@ def test_the_claims_that_a_restoration_mounts_are_those_of_the_control_plane(ins
     mounted = {volume["persistentVolumeClaim"]["claimName"] for volume in restore["spec"]["volumes"]}
     answer = installed.kubectl("get", "statefulset", f"{RELEASE}-control-plane", "--namespace", SYSTEM, "--output", "json").stdout
     workload = json.loads(answer)
-    names = [claim["metadata"]["name"] for claim in workload["spec"]["volumeClaimTemplates"]]
-    assert mounted == {f"{name}-{workload['metadata']['name']}-0" for name in names}
+    made = {f"{claim['metadata']['name']}-{workload['metadata']['name']}-0" for claim in workload["spec"]["volumeClaimTemplates"]}
+    named = [
+        volume["persistentVolumeClaim"] for volume in workload["spec"]["template"]["spec"]["volumes"] if "persistentVolumeClaim" in volume
+    ]
+    assert mounted == made | {claim["claimName"] for claim in named}
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     (restoring,) = restore["spec"]["containers"]
