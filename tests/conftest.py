@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,10 @@ LONGEST: Final = (
 """Files that take longest. They begin, so that no process is left alone with one at the end."""
 
 # How long an example takes says something about the machine, not about the code.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run, for a run says what a change did; `RANDOM_EXAMPLES=1` looks for new ones.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="RANDOM_EXAMPLES" not in os.environ
+)
 settings.load_profile("untimed")
 
 
