@@ -16,6 +16,7 @@ LONGEST: Final = (
     "tests/api/test_scaling_and_exposure.py",
     "tests/api/test_unusable.py",
     "tests/browser/test_console.py",
+    "tests/browser/test_console_access.py",
     "tests/chart/test_operator_as_installed.py",
     "tests/fuzz/test_any_message.py",
     "tests/unit/gateway/test_canary.py",

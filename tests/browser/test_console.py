@@ -1,175 +1,40 @@
 """People look at the console in a browser: a real control plane, tokens that an API server reviews, and a ledger that was used."""
 
 import asyncio
-import base64
 import json
 import os
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from sqlalchemy import insert
 
-from mistral_voice.contract.lease import CONTROL_PLANE_AUDIENCE
 from mistral_voice.contract.v1alpha1.plan import PlanSpecification
-from mistral_voice.controlplane.ledger.decisions import KnownPlan
 from mistral_voice.controlplane.ledger.records import Scope
 from mistral_voice.controlplane.store import schema
-from mistral_voice.kube.client import Client
-from tests.browser.chromium import Page, running_page
-from tests.cluster import ApiServer
-from tests.support.ledger import World, a_report, a_request, ledger_at
-from tests.support.office import Office, an_office
+from tests.browser.chromium import Page
+from tests.browser.console import (
+    LIMITS,
+    SPEC,
+    TEAMS,
+    a_busy_month,
+    answering,
+    console,
+    ledger_of,
+    rows,
+    says,
+    sign_in,
+    talked,
+    text,
+    visit,
+)
+from tests.support.office import Office
 from tests.unit.contract.v1alpha1.plans import plan_spec
 
 SCREENSHOT = os.environ.get("CONSOLE_SCREENSHOT")
-LIMITS = {"concurrentSessions": 10, "sessionSecondsPerPeriod": 3600, "spendPerPeriod": "2.00"}
-SPEC: dict[str, Any] = {
-    "limits": LIMITS,
-    "total": {"concurrentSessions": 40, "sessionSecondsPerPeriod": 36_000, "spendPerPeriod": "24.00"},
-    "quantumSeconds": 300,
-}
-TEAMS = (
-    "billing",
-    "claims",
-    "concierge",
-    "dispatch",
-    "helpdesk",
-    "intake",
-    "reception",
-    "returns",
-    "sales",
-    "scheduling",
-    "support",
-    "triage",
-)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&{{7*7}}${7*7}"
-
-
-@pytest.fixture
-async def office(cluster: ApiServer, client: Client, tmp_path: Path) -> AsyncIterator[Office]:
-    async with an_office(cluster, client, tmp_path, **SPEC) as office:
-        yield office
-
-
-@asynccontextmanager
-async def ledger_of(office: Office) -> AsyncIterator[World]:
-    """The office's ledger, asked as its broker port asks it, at the present time."""
-    async with ledger_at(office.database_url) as world:
-        world.now = time.time()
-        world.plans = dict.fromkeys(("gold", "iron"), KnownPlan(PlanSpecification.model_validate(plan_spec(**SPEC))))
-        world.ledger = world.replica()
-        task = asyncio.create_task(world.ledger.run())
-        try:
-            yield world
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-async def talked(
-    world: World, namespace: str, session: str, *, tokens: int, seconds: float, ends: bool, integration: str = "assistant"
-) -> None:
-    await world.ledger.admit(a_request(session, namespace=namespace, integration=integration, plan="gold"))
-    world.now += 0.002
-    report = a_report(session, tokens=tokens, seconds=seconds)
-    await (world.ledger.release(report) if ends else world.ledger.renew(report))
-
-
-async def a_busy_month(office: Office) -> None:
-    """Tenants that have talked in three months, some that talk now, one that was refused, and keys in all states."""
-    async with ledger_of(office) as world:
-        for months in (2, 1, 0):
-            world.now = time.time() - months * 31 * 86_400
-            for number, team in enumerate((office.own, *TEAMS)):
-                tokens = (number * 37 % 11 + 2) * 70_000 // (months + 1)
-                await talked(world, team, f"{team}-{months}", tokens=tokens, seconds=200 + number * 90, ends=months > 0 or number % 2 == 1)
-        for number in range(11):
-            await talked(world, "sales", f"sales-now-{number}", tokens=1_000, seconds=5, ends=False, integration="outbound")
-        rows = [
-            key_row("mistral-main", "Active", ""),
-            key_row("mistral-second", "Active", ""),
-            key_row(
-                "mistral-third", "Quarantined", "Mistral's rate limit was reached (429) by a key of its domain.", reason="rate", minutes=50
-            ),
-            key_row("mistral-old", "Draining", "It is withdrawn; 2 sessions still hold it."),
-        ]
-        async with world.database.writing() as connection:
-            await connection.execute(insert(schema.pool_keys), rows)
-    keys: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("first", "mistral-main", {}),
-        ("second", "mistral-second", {"weight": 3}),
-        ("third", "mistral-third", {"rateLimitDomain": "workspace-b"}),
-        ("old", "mistral-old", {"retire": True}),
-    )
-    spec = {"keys": [{"name": name, "secretRef": {"name": secret}, **more} for name, secret, more in keys]}
-    office.cluster.kubectl("patch", "mistralkeypool", "main", "--type", "merge", "--patch", json.dumps({"spec": spec}))
-
-
-def key_row(secret: str, state: str, message: str, reason: str | None = None, minutes: int = 0) -> dict[str, Any]:
-    now = int(time.time() * 1000)
-    times = {"until": now + minutes * 60_000 if minutes else None, "changed_at": now - 7_200_000, "probed_at": now - 90_000}
-    rest = {"generation": "1", "failures": 0, "probe_due_at": now + 300_000, "probe_broker": "", "probe_until": 0}
-    return {"pool": "main", "secret": secret, "state": state, "reason": reason, "message": message, **times, **rest}
-
-
-@asynccontextmanager
-async def console(office: Office, folder: Path) -> AsyncIterator[Page]:
-    """The console in a browser. At its end nothing was against its content security policy, nothing threw, and no address held a token."""
-    async with running_page(None, folder) as page:
-        await page.call("Log.enable")
-        await page.resize(1280, 860)
-        await page.open(office.origin + "/")
-        yield page
-        assert await page.evaluate("violations") == []
-        assert page.exceptions == []
-        seen = await page.evaluate("[location.href, ...performance.getEntriesByType('resource').map((entry) => entry.name)].join(' ')")
-        assert "eyJ" not in seen
-
-
-async def sign_in(page: Page, token: str) -> None:
-    """Paste a token and press the button, again if a busy machine's API server didn't answer in time."""
-    await page.until("document.getElementById('token') !== null", "the sign-in")
-    for _ in range(5):
-        await page.evaluate(f"document.getElementById('token').value = {json.dumps(token)}")
-        await page.evaluate("document.getElementById('token').form.requestSubmit()")
-        told = "document.getElementById('problem')?.textContent ?? ''"
-        await page.until(f"!document.getElementById('top').hidden || ({told}) !== ''", "an answer")
-        if "can't be" not in await page.evaluate(told):
-            return
-
-
-async def visit(page: Page, address: str, title: str) -> None:
-    """Go to a view and wait until it stands there whole: that of before may have the same title, until the page hears of the move."""
-    await page.evaluate(
-        f"""location.hash === {json.dumps(address)} || new Promise((gone) => {{
-          addEventListener("hashchange", () => gone(true), {{ once: true }});
-          location.hash = {json.dumps(address)};
-        }})"""
-    )
-    await page.until(
-        f"document.getElementById('title')?.textContent === {json.dumps(title)} && !document.querySelector('[aria-busy]')", title
-    )
-
-
-async def text(page: Page, selector: str = "main") -> str:
-    return str(await page.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
-
-
-def says(words: str, selector: str = "main") -> str:
-    return f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').includes({json.dumps(words)})"
-
-
-def rows(selector: str = ".listing") -> str:
-    return f"[...document.querySelectorAll('{selector} tbody tr')].map((row) => row.firstElementChild.innerText.trim())"
 
 
 async def test_a_platform_team_sees_plans_tenants_sessions_audit_and_keys(office: Office, tmp_path: Path) -> None:
@@ -214,89 +79,6 @@ async def taken(page: Page) -> None:
         await asyncio.to_thread(Path(SCREENSHOT).write_bytes, picture)
 
 
-async def test_a_tenant_sees_its_own_and_is_told_in_a_sentence_what_it_may_not_read(office: Office, tmp_path: Path) -> None:
-    await a_busy_month(office)
-    await office.start()
-    async with console(office, tmp_path) as page:
-        await sign_in(page, await office.token("tenant"))
-        await page.until(f"document.getElementById('title')?.textContent === '{office.own}'", "its own namespace")
-        assert await page.evaluate("location.hash") == f"#/namespaces/{office.own}"
-        own = await text(page)
-        assert "Plan gold" in own
-        assert await page.evaluate("document.querySelectorAll('.plot .bar').length") == 3
-        assert not any(team in own for team in TEAMS)
-        for address, title, sentence in (
-            ("#/", "Plans", "Your token may not read any plan's usage"),
-            ("#/keys", "Keys", "Your token may not read any pool's status"),
-            ("#/plans/gold", "gold", "You may not get mistralvoiceplans/usage gold"),
-            ("#/plans/unheard-of", "unheard-of", "You may not get mistralvoiceplans/usage unheard-of"),
-            ("#/namespaces/sales", "sales", "You may not get mistralvoiceintegrations in namespace sales"),
-            ("#/namespaces/sales?tab=audit", "sales", "You may not get mistralvoiceintegrations in namespace sales"),
-        ):
-            await visit(page, address, title)
-            await page.until(says(sentence), sentence)
-
-
-def expired_token(office: Office) -> str:
-    """A token that the API server's own key has signed, whose time is over."""
-    (file,) = office.cluster.folder.rglob("sa.key")
-    key = serialization.load_pem_private_key(file.read_bytes(), None)
-    assert isinstance(key, EllipticCurvePrivateKey)
-    subject = f"system:serviceaccount:{office.own}:platform"
-    claims = {
-        "iss": "https://kubernetes.default.svc.cluster.local",
-        "aud": [CONTROL_PLANE_AUDIENCE],
-        "sub": subject,
-        "iat": 1_700_000_000,
-        "exp": 1_700_003_600,
-    }
-    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "ES256", "typ": "JWT"}, claims)]
-    signature = b"".join(half.to_bytes(32, "big") for half in decode_dss_signature(key.sign(b".".join(parts), ECDSA(hashes.SHA256()))))
-    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
-
-
-async def test_a_token_that_is_not_accepted_is_told_why_and_is_not_kept(office: Office, tmp_path: Path) -> None:
-    await office.start()
-    async with console(office, tmp_path) as page:
-        for token, sentence in (
-            ("nonsense", "The token is not accepted"),
-            (await office.token("platform", None), f"Make one with --audience {CONTROL_PLANE_AUDIENCE}"),
-            (await office.token("platform", "mistral-voice-broker"), "This token is for mistral-voice-broker"),
-            (expired_token(office), "This token expired at 2023-11-14 23:13 UTC"),
-            ("", "Paste a token first"),
-        ):
-            await sign_in(page, token)
-            await page.until(says(sentence, "#problem"), sentence)
-            assert await page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length") == 0
-        await sign_in(page, await office.token("platform"))
-        await page.until(says("gold", ".card h2"), "the plans")
-        await page.evaluate("document.querySelector('[data-action=sign-out]').click()")
-        await page.until("document.getElementById('token') !== null", "the sign-in")
-        assert await page.evaluate("sessionStorage.length") == 0
-
-
-async def answering(page: Page, path: str, answer: str) -> None:
-    """Let the page get `answer`, a JavaScript expression, where it asks for what begins so; null: what there is."""
-    await page.evaluate(
-        f"""window.askedFor ??= window.fetch;
-        window.fetch = async (address, ...rest) =>
-          (String(address).startsWith("../api/v1{path}") && {answer}) || askedFor(address, ...rest); null"""
-    )
-
-
-async def test_a_token_is_kept_only_once_its_first_page_is_known(office: Office, tmp_path: Path) -> None:
-    await office.start()
-    async with console(office, tmp_path) as page:
-        await answering(page, "/plans", 'new Response(\'{"detail": "The ledger rests."}\', {status: 503})')
-        await sign_in(page, await office.token("tenant"))
-        await page.until(says("The ledger rests.", "#problem"), "what is wrong")
-        assert await page.evaluate("sessionStorage.length") == 0
-        await answering(page, "/plans", "null")
-        await sign_in(page, await office.token("tenant"))
-        await page.until(f"location.hash === '#/namespaces/{office.own}'", "its own namespace")
-        assert await page.evaluate("sessionStorage.length") == 1
-
-
 async def test_what_the_page_cannot_draw_it_tells_of_until_it_can(office: Office, tmp_path: Path) -> None:
     await office.start()
     async with console(office, tmp_path) as page:
@@ -308,28 +90,6 @@ async def test_what_the_page_cannot_draw_it_tells_of_until_it_can(office: Office
         await page.until(says("gold", ".card h2"), "the plans, by themselves")
         assert page.exceptions, "the browser's console has it too"
         page.exceptions.clear()
-
-
-async def test_a_control_plane_that_is_away_is_told_and_so_is_a_token_that_has_ended_meanwhile(office: Office, tmp_path: Path) -> None:
-    await a_busy_month(office)
-    await office.start()
-    async with console(office, tmp_path) as page:
-        await sign_in(page, await office.token("platform"))
-        await visit(page, "#/plans/gold?tab=audit", "gold")
-        await page.until("document.querySelectorAll('.listing tbody tr').length > 0", "the audit")
-        await office.stop()
-        await page.until(says("The control plane can't be reached. What you see is of", "#banner"), "the banner")
-        assert await page.evaluate("document.querySelectorAll('.listing tbody tr').length") > 0
-        await office.start()
-        await page.until("document.getElementById('banner').hidden", "the banner's end")
-        await office.stop()
-        office.cluster.kubectl("delete", "serviceaccount", "platform", "--namespace", office.own)
-        await office.start()
-        await page.until(says("The token is not accepted", "#problem"), "the sign-in")
-        assert await page.evaluate("sessionStorage.length") == 0
-        await sign_in(page, await office.token("all-plans"))
-        await page.until("document.getElementById('title')?.textContent === 'gold'", "the place where they were")
-        assert await page.evaluate("location.hash") == "#/plans/gold?tab=audit"
 
 
 async def test_an_amount_is_its_plans_own_a_filter_goes_when_it_is_cleared_and_a_strange_address_breaks_nothing(
