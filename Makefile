@@ -41,9 +41,10 @@ lock: ## write the hashed requirement files anew from pyproject.toml
 	$(COMPILE) --group conformance -o requirements-conformance.txt
 	cd tests/conformance/js && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
-generate: venv ## write the generated files (crds/, the chart's copy of them, docs/reference.md) from the models
+generate: venv ## write the generated files (crds/, the chart's copy of them, docs/reference.md, the detection's model)
 	$(BIN)/python -m mistral_voice.contract.crd
 	$(BIN)/python -m mistral_voice.contract.reference
+	$(BIN)/python -m tests.models.silero
 
 lint: venv ## formatting, lint, types and import directions
 	$(BIN)/ruff format --check operator tests
@@ -51,6 +52,7 @@ lint: venv ## formatting, lint, types and import directions
 	$(BIN)/mypy --cache-dir $(MYPY_CACHE)
 	$(BIN)/python -m mistral_voice.contract.crd --check
 	$(BIN)/python -m mistral_voice.contract.reference --check
+	$(BIN)/python -m tests.models.silero --check
 	$(BIN)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable, indentation: disable}}' crds
 
 unit: venv ## tests that need nothing but Python

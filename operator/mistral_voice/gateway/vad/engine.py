@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.008
 """Frames that come within this time of each other share a batch, unless a turn may end with one."""
 PATIENT_TICKS = 3
-"""So many ticks may pass while all that wait are patient: twenty frames in one batch cost little more than half of what they cost alone."""
+"""So many ticks may pass while all that wait are patient: sixteen frames in one batch cost 23 µs each, four cost 33, one alone 80."""
 LARGEST_BATCH = 32
-"""More frames make no batch cheaper, and the first would wait for the last: some 80 µs a frame."""
+"""More frames make no batch cheaper, and the first would wait for the last: some 25 µs a frame."""
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

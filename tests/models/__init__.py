@@ -1,0 +1,1 @@
+"""Generated model files, and what writes them."""
