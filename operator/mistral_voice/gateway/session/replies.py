@@ -180,6 +180,7 @@ class Replies:
         if self.is_owed and self._live is None and not caller_speaks and not awaits_transcript:
             settings = self._queued or self._usual()
             self._begin(settings, self._owed_since_ms, self._speculator.claim(settings))
+            self._advance_all()  # What was written unseen may be complete.
         if self._false_as is not None and self._live is None and not caller_speaks and not awaits_transcript:
             self._resume()
         for reply in self._all:

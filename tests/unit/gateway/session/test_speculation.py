@@ -4,7 +4,7 @@ import pytest
 
 from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.commands import Speculated
-from mistral_voice.gateway.session.config import SessionPatch
+from mistral_voice.gateway.session.config import OutputModality, SessionPatch
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.gateway.session.items import Message, Part, PartKind, Role
@@ -63,6 +63,28 @@ def test_nothing_is_seen_or_spoken_before_the_turn_is_over() -> None:
     done = desk.last(events.ResponseDone).response
     assert done.usage is not None
     assert done.usage.text == Usage(30, 10, 12)
+
+
+def test_a_call_that_was_complete_before_the_turn_was_over_is_done_with_it() -> None:
+    desk = semantic_desk()
+    item_id = eager(desk)
+    reply_id = speculation(desk).reply_id
+    desk.give(inputs.ReplyCall(reply_id, 0, "book", "{}"), inputs.ReplyFinished(reply_id, "tool_calls", Usage(30, 0, 12)))
+    end(desk, item_id)
+    assert desk.last(events.ResponseDone).response.id == reply_id
+    assert desk.ledger.live is None
+
+
+def test_a_text_that_was_complete_before_the_turn_was_over_is_done_with_it() -> None:
+    desk = semantic_desk()
+    desk.give(inputs.UpdateSession(SessionPatch(output=OutputModality.TEXT)))
+    item_id = eager(desk)
+    reply_id = speculation(desk).reply_id
+    desk.give(inputs.ReplyText(reply_id, "In France."), inputs.ReplyFinished(reply_id, "stop", Usage(30, 0, 12)))
+    end(desk, item_id)
+    assert desk.last(events.ResponseDone).response.id == reply_id
+    desk.give(inputs.CreateResponse())
+    assert desk.last(events.ResponseCreated).response.id != reply_id
 
 
 @pytest.mark.parametrize("text", ["It's 5 o'clock", "its 5 oclock.", "  IT\u2019S 5, O'CLOCK?! ", "it's \uff15 o'clock"])
