@@ -78,9 +78,12 @@ class Conversation:
         del self._items[self._position(item_id, "item_id", "item_delete_invalid_item_id")]
 
     def set_text(self, item_id: str, index: int, text: str) -> None:
-        """Replace the text of one part, such as a transcript that became known."""
+        """Replace the text of one spoken part, such as a transcript that became known.
+
+        Nothing happens if there is none: the item may have left the conversation, and another of the client's may bear its id.
+        """
         item = self.get(item_id)
-        if isinstance(item, Message):
+        if isinstance(item, Message) and index < len(item.parts) and item.parts[index].kind.is_audio:
             self.replace(item.with_text(index, text))
             self._evict()
 

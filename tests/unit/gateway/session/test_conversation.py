@@ -52,3 +52,16 @@ def test_of_a_message_with_many_pictures_the_last_stay() -> None:
     assert isinstance(item, Message)
     assert item.images == tuple(f"data:{number}" for number in range(1, MAX_IMAGES + 1))
     assert len(item.parts) == MAX_IMAGES + 1
+
+
+def test_a_transcript_goes_into_a_part_that_was_spoken_and_no_other() -> None:
+    conversation = Conversation("conv")
+    others = [
+        Message("without", Role.USER),
+        Message("written", Role.USER, (Part(PartKind.INPUT_TEXT, "By hand."),)),
+        FunctionOutput("result", "call", "x"),
+    ]
+    for item in (*others, Message("spoken", Role.USER, (Part(PartKind.INPUT_AUDIO),))):
+        conversation.add(item)
+        conversation.set_text(item.id, 0, "What was said.")
+    assert list(conversation.items) == [*others, Message("spoken", Role.USER, (Part(PartKind.INPUT_AUDIO, "What was said."),))]

@@ -8,6 +8,7 @@ from mistral_voice.gateway.session.config import Eagerness, SessionPatch, TurnDe
 from mistral_voice.gateway.session.input_audio import STALLED_MS, TRANSCRIPT_RETRY_MS
 from mistral_voice.gateway.session.semantic import STALLED_MS as EVENTS_STALLED_MS
 from mistral_voice.gateway.session.semantic import UNNOTICED_MS
+from mistral_voice.gateway.session.items import Message, Role
 from mistral_voice.mistral.stream.turn_events import TurnSign
 from tests.support.session import MS, Desk, names
 
@@ -205,3 +206,13 @@ def test_a_committed_turn_without_a_word_is_transcribed_anew_before_it_fails() -
     assert desk.all(commands.RetryTurn) == [commands.RetryTurn(item_id)]
     desk.give(inputs.TranscriptRestarted(item_id), inputs.TranscriptDone(item_id, "At last."))
     assert desk.last(commands.StartReply).request.messages[-1].content == "At last."
+
+
+def test_the_words_of_a_turn_whose_item_the_client_has_replaced_are_told_and_change_nothing() -> None:
+    desk = semantic_desk()
+    item_id = begin(desk)
+    desk.give(inputs.TurnEvent(item_id, TurnSign.END, 1000))
+    desk.give(inputs.DeleteItem(item_id), inputs.CreateItem(Message(item_id, Role.USER)))
+    desk.give(inputs.TranscriptDone(item_id, "Where is it?"))
+    assert desk.session._context.conversation.get(item_id) == Message(item_id, Role.USER)
+    assert len(desk.all(commands.StartReply)) == 1
