@@ -12,7 +12,6 @@ from mistral_voice.gateway.client_token import ClientTokens, presented_token
 from mistral_voice.gateway.credential import Credential
 from mistral_voice.gateway.lifecycle import DrainTimes, Lifecycle, Phase, drain_times
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
-from mistral_voice.gateway.upstream.transcriber import KEPT_MS, PIECE_MS, TurnAudio
 from mistral_voice.mistral.stream.errors import StreamError
 from mistral_voice.runtime.redaction import Redactor
 from mistral_voice.runtime.watched_file import WatchedFile
@@ -127,32 +126,6 @@ async def test_messages_go_out_in_order_and_a_slow_reader_is_noticed() -> None:
     outbound.finish()
     await running
     assert written == [b"12345", b"6789"]
-
-
-async def test_a_turns_audio_goes_out_in_pieces_and_again_if_need_be() -> None:
-    audio = TurnAudio()
-    for _ in range(5):
-        audio.append(b"x" * (PIECE_MS * 48 // 2))
-    first = await audio.take()
-    assert len(first) == PIECE_MS * 48 * 5 // 2
-    audio.append(b"y")
-    audio.end()
-    assert await audio.take() == b"y"
-    assert await audio.take() == b""
-    audio.restart()
-    again = b""
-    while piece := await audio.take():
-        again += piece
-    assert again == first + b"y"
-
-
-async def test_a_very_long_turn_is_not_kept() -> None:
-    audio = TurnAudio()
-    for _ in range(70):
-        audio.append(bytes(KEPT_MS * 48 // 60))
-        await audio.take()
-    assert not audio.can_restart
-    assert audio.unsent_ms == 0
 
 
 class Sitting:

@@ -36,7 +36,7 @@ PIECE_MS = 100
 WATCHED_PIECE_MS = 50
 """Where Mistral tells turns, it hears sooner that the caller has paused."""
 LARGEST_PIECE_MS = 1000
-"""A piece holds at most a second, where much has come at once."""
+"""A piece holds at most a second, where much has come at once: Mistral refuses what is larger than `MAX_APPEND_BYTES`."""
 KEPT_MS = 60_000
 """A turn longer than a minute is not kept for sending again."""
 MOST_SOCKETS = 4
@@ -91,12 +91,13 @@ class Transcriber:
 
 
 class TurnAudio:
-    """A turn's audio on its way to a socket, in pieces of at least `piece_ms`, and kept for another one."""
+    """A turn's audio on its way to a socket, in pieces of `piece_ms` to `LARGEST_PIECE_MS`, and kept for another one."""
 
     def __init__(self, audio_format: AudioFormat = AudioFormat.PCM, piece_ms: int = PIECE_MS) -> None:
         self.audio_format = audio_format
         self._bytes_per_ms = audio_format.bytes_per_ms
         self._piece_bytes = piece_ms * audio_format.bytes_per_ms
+        self._largest_bytes = LARGEST_PIECE_MS * audio_format.bytes_per_ms
         self._chunks: deque[bytes] = deque()
         self._next = 0
         self._unsent = 0
@@ -121,8 +122,9 @@ class TurnAudio:
         return self._can_restart
 
     def append(self, audio: bytes) -> None:
-        """Add audio."""
-        self._chunks.append(audio)
+        """Add audio: whole samples."""
+        for start in range(0, len(audio), self._largest_bytes):
+            self._chunks.append(audio[start : start + self._largest_bytes])
         self._unsent += len(audio)
         self._kept += len(audio)
         if self._unsent >= self._piece_bytes:
@@ -144,7 +146,7 @@ class TurnAudio:
             self._changed.clear()
             await self._changed.wait()
         piece = bytearray()
-        while self._next < len(self._chunks) and len(piece) < LARGEST_PIECE_MS * self._bytes_per_ms:
+        while self._next < len(self._chunks) and len(piece) + len(self._chunks[self._next]) <= self._largest_bytes:
             piece += self._chunks[self._next]
             self._next += 1
         self._unsent -= len(piece)
@@ -206,10 +208,11 @@ class _Turn:
             except StreamError as error:
                 self._mistral.observer.failed("transcription", error)
                 failures += not isinstance(error, _StalledError)
-                if failures == ATTEMPTS and self._may_be_for_turns(error):
+                if failures >= ATTEMPTS and self._may_be_for_turns(error):
+                    failures = 0
                     self._mistral.tells_turns = False
                     self._do_without_turns()
-                elif failures == ATTEMPTS or not self._may_retry(error):
+                elif failures >= ATTEMPTS or not self._may_retry(error):
                     self._emit(TranscriptFailed(self._item_id, fault_of(error)))
                     return
                 elif failures:
