@@ -6,9 +6,9 @@ from mistral_voice.gateway.session import commands, events, inputs
 from mistral_voice.gateway.session.commands import Happening
 from mistral_voice.gateway.session.config import Eagerness, SessionPatch, TurnDetectionKind, TurnDetectionPatch
 from mistral_voice.gateway.session.input_audio import STALLED_MS, TRANSCRIPT_RETRY_MS
+from mistral_voice.gateway.session.items import Message, Role
 from mistral_voice.gateway.session.semantic import STALLED_MS as EVENTS_STALLED_MS
 from mistral_voice.gateway.session.semantic import UNNOTICED_MS
-from mistral_voice.gateway.session.items import Message, Role
 from mistral_voice.mistral.stream.turn_events import TurnSign
 from tests.support.session import MS, Desk, names
 
