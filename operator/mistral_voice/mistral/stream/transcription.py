@@ -18,6 +18,8 @@ from mistral_voice.mistral.stream.turn_events import TurnEvent, TurnSign
 PATH = "/v1/audio/transcriptions/realtime"
 MAX_APPEND_BYTES = 262_144
 """Largest piece of audio that one append may carry, decoded."""
+LONGEST_SECONDS = 86_400.0
+"""No place in a transcription's audio lies further from its beginning."""
 _WHAT = "The transcription"
 
 
@@ -78,7 +80,7 @@ class TranscriptionSocket:
             case "transcription.done":
                 return TranscriptionEnd(event.text)
             case TurnSign.START | TurnSign.EAGER_END | TurnSign.RESUME | TurnSign.END:
-                return TurnEvent(TurnSign(event.type), event.time_s * 1000)
+                return TurnEvent(TurnSign(event.type), 1000 * min(max(0.0, event.time_s), LONGEST_SECONDS))
             case "session.updated":
                 self._check_turns(event.session)
             case "error":
