@@ -1,7 +1,7 @@
 """The bounds of a conversation."""
 
 from mistral_voice.gateway.session.conversation import MAX_CHARACTERS, MAX_IMAGES, MAX_ITEMS, ROOT, Conversation
-from mistral_voice.gateway.session.items import PART_CHARACTERS, FunctionCall, FunctionOutput, Message, Part, PartKind, Role
+from mistral_voice.gateway.session.items import PART_CHARACTERS, FunctionCall, FunctionOutput, Item, Message, Part, PartKind, Role
 
 
 def picture(name: str) -> Message:
@@ -56,7 +56,7 @@ def test_of_a_message_with_many_pictures_the_last_stay() -> None:
 
 def test_a_transcript_goes_into_a_part_that_was_spoken_and_no_other() -> None:
     conversation = Conversation("conv")
-    others = [
+    others: list[Item] = [
         Message("without", Role.USER),
         Message("written", Role.USER, (Part(PartKind.INPUT_TEXT, "By hand."),)),
         FunctionOutput("result", "call", "x"),

@@ -24,7 +24,9 @@ async def read(event: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("time_s", "at_ms"), [(1.5, 1500), (0, 0), (-0.25, 0), (1e308, LONGEST_SECONDS * 1000), (-1e308, 0), (10**300, LONGEST_SECONDS * 1000)]
+    ("time_s", "at_ms"),
+    [(1.5, 1500), (0, 0), (-0.25, 0), (1e308, LONGEST_SECONDS * 1000), (-1e308, 0), (10**300, LONGEST_SECONDS * 1000)],
+    ids=["within", "beginning", "before", "beyond", "far before", "a long number"],
 )
 async def test_where_a_turn_ends_is_a_place_in_the_audio_whatever_mistral_tells(time_s: float, at_ms: float) -> None:
     assert await read({"type": "turn.end", "time_s": time_s}) == TurnEvent(TurnSign.END, at_ms)
