@@ -8,6 +8,8 @@ from mistral_voice.gateway.session.audio_format import AudioFormat
 
 USUAL_MS_PER_CHARACTER = 65.0
 """How long speech takes, until the reply's own voice has shown it."""
+LONGEST_GUESS_MS = 20_000.0
+"""… but no clause is taken to be longer than this: an address of hundreds of characters may be said in a moment."""
 LONGEST_MS = 10_000.0
 LONGEST_MS_PER_CHARACTER = 500.0
 """Speech of a clause that is longer than both together has no end."""
@@ -107,7 +109,7 @@ class SpokenText:
         return sum(self._unsent_ms(segment) for segment in self._segments[self._over : asked])
 
     def _unsent_ms(self, segment: _Segment) -> float:
-        usual_ms = 0.0 if segment.finished else len(segment.text) * USUAL_MS_PER_CHARACTER
+        usual_ms = 0.0 if segment.finished else min(len(segment.text) * USUAL_MS_PER_CHARACTER, LONGEST_GUESS_MS)
         return max(segment.made_bytes / self._bytes_per_ms, usual_ms) - segment.sent_bytes / self._bytes_per_ms
 
     def sent(self, segment: int, size: int) -> None:

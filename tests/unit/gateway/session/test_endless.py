@@ -71,3 +71,14 @@ def test_a_clause_that_is_spoken_without_end_fails_its_reply() -> None:
     assert done.response.fault.kind is FaultKind.GARBLED
     assert desk.last(commands.DropReply).response_id == response_id
     assert sent_ms(desk) == 12_000
+
+
+def test_an_address_that_takes_longer_to_guess_than_to_say_keeps_nothing_waiting() -> None:
+    """Of the clause asked for last, a telephone is told the end only with what follows it, since the resampler holds its last sound back."""
+    desk = Desk(a_policy(lead_ms=1000.0))
+    address = f"https://example.com/{'a' * 1500} "
+    response_id = reply_of(desk, address + SENTENCE)
+    desk.give(inputs.SpeechAudio(response_id, 0, MS * CLAUSE_MS))
+    desk.wait(CLAUSE_MS)
+    assert [clause.segment for clause in desk.all(commands.Speak)] == [0, 1]
+    assert len(desk.all(commands.FinishSpeech)) == 1
