@@ -4,6 +4,8 @@ from msgspec import Struct
 
 UNNOTICED_MS = 1000.0
 """If Mistral has not noticed a turn so long after local detection has heard the silence at its end, it ends with that silence."""
+SHORTEST_MS = 100
+"""No turn is shorter, whatever Mistral tells."""
 STALLED_MS = 1500.0
 """So long after the end time-out of its own, counted from the silence, Mistral has lost a turn; it ends with that silence."""
 
@@ -40,6 +42,16 @@ class SemanticTurn(Struct):
     def quiet(self, at_ms: int, now_ms: float) -> None:
         """Local detection has heard the agreed silence, up to this position."""
         self.quiet_at_ms, self.quiet_since_ms = at_ms, now_ms
+
+    def end_ms(self, from_ms: int, length_ms: int, heard_to_ms: int) -> int:
+        """Return where the turn ends that began at `from_ms` and is told to be so long; audio has come up to `heard_to_ms`.
+
+        In less than `SHORTEST_MS` nobody has spoken: that tells no place, and what follows would be taken for the same turn again. Then it
+        ends where local detection heard silence, or here.
+        """
+        if length_ms >= SHORTEST_MS:
+            return from_ms + length_ms
+        return heard_to_ms if self.quiet_at_ms is None else self.quiet_at_ms
 
     def goes_on_after(self, at_ms: int) -> bool:
         """Whether there may be voice beyond this position that the detector would not tell of again."""

@@ -127,14 +127,15 @@ class Turns:
         is_open = self._audio.turn is not None
         if not is_open and self._context.config.turn_detection is None:
             return None
-        whole = self._audio.write(audio)
-        return whole if accepting or is_open else b""
+        return self._audio.write(audio) if accepting or is_open else b""
 
     def append(self, event: inputs.AppendAudio, *, accepting: bool) -> None:
         """The client sends audio. Without detection it opens a turn; `accepting` False: only an open turn takes it."""
+        if not (accepting or self.is_open):
+            return
         position_ms = self._audio.position_ms
         audio = self._audio.write(event.audio)
-        if not audio or not (accepting or self.is_open):
+        if not audio:
             return
         if self._context.config.turn_detection is None and not self.is_open:
             self._open(position_ms)
@@ -228,7 +229,7 @@ class Turns:
             pending.presumed_ms = length_ms if event.sign is TurnSign.EAGER_END else None
             pending.presumed_since_ms = self._context.now_ms
         else:
-            end_ms = turn.from_ms + length_ms
+            end_ms = semantic.end_ms(turn.from_ms, length_ms, self._audio.position_ms)
             self._end(turn, end_ms)
             if semantic.goes_on_after(end_ms):
                 self.detect(self._context.config.turn_detection, end_ms)

@@ -103,3 +103,15 @@ def test_a_later_end_than_agreed_changes_nothing() -> None:
     assert not desk.give(inputs.EndsEarlier(1, 6000, 1000, "Over."))
     desk.wait(5000)
     assert "maximum duration" in desk.last(events.ErrorOccurred).message
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_audio_that_comes_too_late_for_another_turn_is_none_that_could_be_committed(by_hand: bool) -> None:
+    desk = Desk(a_policy(manual_turns_only=by_hand))
+    desk.give(inputs.AppendAudio(MS * 500), inputs.CommitAudio(), inputs.CreateResponse())
+    desk.give(inputs.TranscriptDone(desk.last(commands.FinishTurn).item_id, "Hello."), inputs.Drain())
+    assert not desk.session.hear(MS * 200, desk.now_ms)
+    desk.give(inputs.AppendAudio(MS * 200), inputs.CommitAudio())
+    assert desk.last(events.ErrorOccurred).code == "input_audio_buffer_commit_empty"
+    assert sum(len(hear.audio) for hear in desk.all(commands.Hear)) == len(MS * 500)
+    assert len(desk.all(events.AudioCommitted)) == 1

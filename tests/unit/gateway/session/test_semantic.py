@@ -7,8 +7,8 @@ from mistral_voice.gateway.session.commands import Happening
 from mistral_voice.gateway.session.config import Eagerness, SessionPatch, TurnDetectionKind, TurnDetectionPatch
 from mistral_voice.gateway.session.input_audio import STALLED_MS, TRANSCRIPT_RETRY_MS
 from mistral_voice.gateway.session.items import Message, Role
+from mistral_voice.gateway.session.semantic import SHORTEST_MS, UNNOTICED_MS
 from mistral_voice.gateway.session.semantic import STALLED_MS as EVENTS_STALLED_MS
-from mistral_voice.gateway.session.semantic import UNNOTICED_MS
 from mistral_voice.mistral.stream.turn_events import TurnSign
 from tests.support.session import MS, Desk, names
 
@@ -140,7 +140,7 @@ def test_an_event_about_a_turn_that_is_over_changes_nothing() -> None:
 
 
 def test_an_end_beyond_the_audio_or_before_it_is_kept_within() -> None:
-    for at_ms, end_ms in ((99_000, 3000), (-5, 100)):
+    for at_ms, end_ms in ((99_000, 3000), (-5, 3000)):
         desk = semantic_desk()
         item_id = begin(desk)
         desk.give(inputs.TurnEvent(item_id, TurnSign.END, at_ms))
@@ -216,3 +216,21 @@ def test_the_words_of_a_turn_whose_item_the_client_has_replaced_are_told_and_cha
     desk.give(inputs.TranscriptDone(item_id, "Where is it?"))
     assert desk.session._context.conversation.get(item_id) == Message(item_id, Role.USER)
     assert len(desk.all(commands.StartReply)) == 1
+
+
+@pytest.mark.parametrize("at_ms", [0, SHORTEST_MS - 1])
+def test_a_turn_whose_end_is_told_at_its_very_beginning_ends_where_it_was_heard_to(at_ms: int) -> None:
+    desk = semantic_desk()
+    item_id = begin(desk)
+    before = len(desk.all(commands.Detect))
+    desk.give(inputs.VoiceStopped(2000, epoch(desk)), inputs.TurnEvent(item_id, TurnSign.END, at_ms))
+    assert desk.last(commands.FinishTurn).to_ms == 2000
+    assert len(desk.all(commands.Detect)) == before
+
+
+def test_a_turn_whose_end_is_told_at_its_very_beginning_while_the_caller_speaks_ends_there_and_then() -> None:
+    desk = semantic_desk()
+    item_id = begin(desk, audio_ms=3000)
+    desk.give(inputs.TurnEvent(item_id, TurnSign.END, 0))
+    assert desk.last(commands.FinishTurn).to_ms == 3000
+    assert desk.last(commands.Detect).position_ms == 3000, "what was heard is not heard again, to begin the same turn anew"
