@@ -74,7 +74,7 @@ def test_a_clause_that_is_spoken_without_end_fails_its_reply() -> None:
 
 
 def test_an_address_that_takes_longer_to_guess_than_to_say_keeps_nothing_waiting() -> None:
-    """Of the clause asked for last, a telephone is told the end only with what follows it, since the resampler holds its last sound back."""
+    """Of the clause asked for last, a telephone is told the end only with what follows it, as the resampler holds its last sound back."""
     desk = Desk(a_policy(lead_ms=1000.0))
     address = f"https://example.com/{'a' * 1500} "
     response_id = reply_of(desk, address + SENTENCE)
