@@ -30,7 +30,6 @@ from mistral_voice.runtime import redirects
 from mistral_voice.runtime.answers import whole_body
 from mistral_voice.runtime.certificate import TrustedAuthorities
 from mistral_voice.runtime.serving import KEPT_SECONDS
-from mistral_voice.runtime.tls_sessions import resume_sessions
 
 ATTEMPT_SECONDS: Final = 2.0
 ATTEMPTS: Final = 3
@@ -114,9 +113,7 @@ class TokenFile:
 
 def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
     """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's roots."""
-    context = ssl.create_default_context(cafile=ca_bundle_file)
-    context.set_alpn_protocols(["http/1.1"])
-    resume_sessions(context)
+    context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),

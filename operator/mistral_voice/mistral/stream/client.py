@@ -13,7 +13,6 @@ from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of
 from mistral_voice.mistral.stream.json_socket import JsonSocket
 from mistral_voice.runtime import redirects
 from mistral_voice.runtime.serving import KEPT_SECONDS
-from mistral_voice.runtime.tls_sessions import resume_sessions
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message that is taken from a realtime socket."""
@@ -124,9 +123,7 @@ def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
 
     Raises OSError or ssl.SSLError if the bundle can't be used. Call it inside a running loop.
     """
-    context = ssl.create_default_context(cafile=ca_bundle_file)
-    context.set_alpn_protocols(["http/1.1"])
-    resume_sessions(context)
+    context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
     connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS)
     return aiohttp.ClientSession(
         connector=connector,
