@@ -31,7 +31,7 @@ from mistral_voice.mistral.stream.transcription import (
 )
 from mistral_voice.mistral.stream.turn_events import TurnSign
 
-PIECE_MS = 100
+PIECE_MS = 200
 """Audio goes upstream in pieces of at least so much: each costs a message, its encryption, a system call. A turn's end waits for none."""
 WATCHED_PIECE_MS = 50
 """Where Mistral tells turns, it hears sooner that the caller has paused."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
-from mistral_voice.mistral.stream.steady import within
+from mistral_voice.mistral.stream.steady import Patience
 
 PATH = "/v1/audio/speech/realtime"
 _WHAT = "The speech"
@@ -42,7 +42,7 @@ class SpeechSocket:
 
     async def receive(self, seconds: float | None = None) -> SpeechChunk | SpeechEnd:
         """Return the next audio, or the end of a generation. Raises StreamError, also after `seconds` without either."""
-        async with within(seconds, _WHAT):
+        async with Patience(seconds, _WHAT):
             while True:
                 piece = _piece(_decoded(await self._socket.receive()))
                 if piece is not None:

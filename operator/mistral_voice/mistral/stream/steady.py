@@ -1,8 +1,9 @@
 """Patience with a stream: what keeps a connection busy without saying anything doesn't prolong it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
 from typing import TypeVar
 
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
@@ -10,14 +11,26 @@ from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 T = TypeVar("T")
 
 
-@asynccontextmanager
-async def within(seconds: float | None, what: str) -> AsyncIterator[None]:
-    """Raise StreamError if what is waited for inside hasn't come after `seconds`; None waits for ever."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise StreamError(FaultKind.TIMED_OUT, f"{what} failed: Mistral sent nothing more in time.") from None
+class Patience:
+    """Raises StreamError if what is waited for inside hasn't come after `seconds`; None waits for ever."""
+
+    __slots__ = ("_timeout", "_what")
+
+    def __init__(self, seconds: float | None, what: str) -> None:
+        self._timeout = asyncio.timeout(seconds)
+        self._what = what
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        is_over = isinstance(error, TimeoutError)
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            is_over = True
+        if is_over:
+            raise StreamError(FaultKind.TIMED_OUT, f"{self._what} failed: Mistral sent nothing more in time.") from None
 
 
 async def steady(pieces: AsyncGenerator[T, None], first_seconds: float, next_seconds: float, what: str) -> AsyncGenerator[T, None]:
@@ -26,7 +39,7 @@ async def steady(pieces: AsyncGenerator[T, None], first_seconds: float, next_sec
     async with aclosing(pieces):
         while True:
             try:
-                async with within(seconds, what):
+                async with Patience(seconds, what):
                     piece = await anext(pieces)
             except StopAsyncIteration:
                 return

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
-from mistral_voice.mistral.stream.steady import within
+from mistral_voice.mistral.stream.steady import Patience
 from mistral_voice.mistral.stream.turn_events import TurnEvent, TurnSign
 
 PATH = "/v1/audio/transcriptions/realtime"
@@ -66,7 +66,7 @@ class TranscriptionSocket:
 
         Raises StreamError, also after `seconds` without any of it; TurnDetectionMissingError if the model refuses to tell turns.
         """
-        async with within(seconds, _WHAT):
+        async with Patience(seconds, _WHAT):
             while True:
                 piece = self._piece(_decoded(await self._socket.receive()))
                 if piece is not None:
