@@ -27,6 +27,7 @@ from mistral_voice.broker.tickets import TicketError, Tickets
 from mistral_voice.contract.lease import KeyOutcome
 from mistral_voice.mistral.stream import chat, speech, speech_http, transcription
 from mistral_voice.runtime.clock import Clock
+from mistral_voice.runtime.close_reason import close_reason
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 BODIES_BYTES: Final = 256 * 1024 * 1024
@@ -245,7 +246,7 @@ class Calls:
                     way.result()
         except RefusedCallError as refused:
             self.metrics.turned_away(refused.reason)
-            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=refused.message.encode()[:123])
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=close_reason(refused.message))
         except (ConnectionError, aiohttp.ClientError):
             await socket.close(code=WSCloseCode.GOING_AWAY)
         finally:
@@ -265,8 +266,9 @@ class Calls:
             message = await upstream.receive()
             if message.type is not WSMsgType.TEXT:
                 code = upstream.close_code if upstream.close_code in _SENDABLE else WSCloseCode.INTERNAL_ERROR
-                said = message.extra if message.type is WSMsgType.CLOSE else None
-                await socket.close(code=code or WSCloseCode.INTERNAL_ERROR, message=without(key, (said or "").encode())[:123])
+                said = (message.extra or "") if message.type is WSMsgType.CLOSE else ""
+                reason = close_reason(without(key, said.encode()).decode())
+                await socket.close(code=code or WSCloseCode.INTERNAL_ERROR, message=reason)
                 return
             data: bytes = message.data
             status = status_of_event(data)

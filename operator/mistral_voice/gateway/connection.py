@@ -35,6 +35,7 @@ from mistral_voice.gateway.upstream.transcriber import Transcriber
 from mistral_voice.gateway.vad.engine import VadEngine
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.runtime.clock import Clock
+from mistral_voice.runtime.close_reason import close_reason
 from mistral_voice.runtime.logs import fields
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
@@ -344,7 +345,7 @@ class Connection:
             if transport is not None:
                 transport.abort()
             return
-        await self._socket.close(code=end.close_code, message=end.message.encode()[:123])
+        await self._socket.close(code=end.close_code, message=close_reason(end.message))
 
 
 class _SessionOverError(Exception):

@@ -24,6 +24,7 @@ from mistral_voice.gateway.session.errors import Refused
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.signposts import CLIENT_SECRETS, REALTIME, signpost
 from mistral_voice.runtime.background import Background
+from mistral_voice.runtime.close_reason import close_reason
 from mistral_voice.runtime.serving import runner
 
 PING_SECONDS = 20.0
@@ -144,7 +145,7 @@ class ClientPort:
         except LineRefusedError as refused:
             self._metrics.refused(Reason.PLAN)
             await socket.send_frame(refusal_event(session_id, refused.refusal), WSMsgType.TEXT)
-            await socket.close(code=close_code_of(refused.refusal), message=refused.refusal.message.encode()[:123])
+            await socket.close(code=close_code_of(refused.refusal), message=close_reason(refused.refusal.message))
         finally:
             self._lifecycle.remove(opening)
             await line.close()

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from mistral_voice.contract.credential import CredentialError, parse_api_key
+from mistral_voice.runtime.close_reason import close_reason
 from mistral_voice.simulator.catalogue import Model, model_json
 from mistral_voice.simulator.core import Simulator
 from mistral_voice.simulator.dialect import Dialect
@@ -226,7 +227,7 @@ class _Admin:
             if body.abort:
                 entry.abort()
             else:
-                await entry.websocket.close(code=body.code, message=body.reason.encode()[:123])
+                await entry.websocket.close(code=body.code, message=close_reason(body.reason))
         return _json({"closed": len(chosen)})
 
     async def get_dialect(self, _: web.Request) -> web.StreamResponse:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSCloseCode, web
 
+from mistral_voice.runtime.close_reason import close_reason
 from mistral_voice.simulator.call import Call, StreamEndedError, cut, garbage, hang
 from mistral_voice.simulator.errors import error_object
 from mistral_voice.simulator.faults import Fault, FaultKind
@@ -120,7 +121,7 @@ class SocketStream:
         """Close the socket; a reason is cut at the 123 bytes that a close frame holds."""
         self._call.record.close_code = code
         if not self._stalled:
-            await self._websocket.close(code=code, message=reason.encode()[:123])
+            await self._websocket.close(code=code, message=close_reason(reason))
 
     async def _write(self, text: str) -> None:
         if self._websocket.closed:

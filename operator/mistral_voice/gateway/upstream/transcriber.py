@@ -8,6 +8,7 @@ Settings are those of the turn's beginning: Mistral locks them with the first au
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import (
@@ -37,6 +38,8 @@ WATCHED_PIECE_MS = 50
 """Where Mistral tells turns, it hears sooner that the caller has paused."""
 LARGEST_PIECE_MS = 1000
 """A piece holds at most a second, where much has come at once: Mistral refuses what is larger than `MAX_APPEND_BYTES`."""
+MOST_CHARACTERS = 50_000
+"""Characters of a turn's transcript: nearly an hour of speech."""
 KEPT_MS = 60_000
 """A turn longer than a minute is not kept for sending again."""
 MOST_SOCKETS = 4
@@ -45,10 +48,17 @@ ENCODINGS = {AudioFormat.PCM: "pcm_s16le", AudioFormat.PCMU: "pcm_mulaw", AudioF
 """Mistral's names for the formats: the client's audio goes upstream as it came."""
 
 
+class TranscriptionObserver(UpstreamObserver, Protocol):
+    """Counts as well where a transcript had to end."""
+
+    def limit_hit(self, limit: str) -> None:
+        """A transcript was longer than is taken."""
+
+
 class Transcriber:
     """The transcription sockets of one session."""
 
-    def __init__(self, client: StreamClient, model: str, emit: Emit, spawn: Spawn, observer: UpstreamObserver) -> None:
+    def __init__(self, client: StreamClient, model: str, emit: Emit, spawn: Spawn, observer: TranscriptionObserver) -> None:
         self._mistral = _Mistral(client, model, emit, observer, asyncio.Semaphore(MOST_SOCKETS))
         self._spawn = spawn
         self._turns: dict[str, _Turn] = {}
@@ -169,7 +179,7 @@ class _Mistral:
     client: StreamClient
     model: str
     emit: Emit
-    observer: UpstreamObserver
+    observer: TranscriptionObserver
     sockets: asyncio.Semaphore
     tells_turns: bool = True
 
@@ -257,19 +267,29 @@ class _Turn:
         await socket.end()
 
     async def _receive(self, socket: TranscriptionSocket) -> None:
+        characters = 0
         while True:
             piece = await socket.receive()
             self._only_errors = False
             if isinstance(piece, TranscriptionText):
+                characters += len(piece.text)
+                self._admit(characters)
                 if not self._next_began:
                     self._emit(TranscriptDelta(self._item_id, piece.text))
             elif isinstance(piece, turn_events.TurnEvent):
                 self._hear_of_turn(piece)
             elif self.audio.has_ended:
+                self._admit(len(piece.text))
                 self._emit(TranscriptDone(self._item_id, None if self._is_over else piece.text))
                 return
             else:
                 raise StreamError(FaultKind.DISCONNECTED, "The transcription failed: Mistral ended it while the caller spoke.")
+
+    def _admit(self, characters: int) -> None:
+        """No transcript is endless, whatever Mistral hears."""
+        if characters > MOST_CHARACTERS:
+            self._mistral.observer.limit_hit("transcript")
+            raise StreamError(FaultKind.REJECTED, f"The transcription failed: it has more than {MOST_CHARACTERS} characters.")
 
     def _hear_of_turn(self, event: turn_events.TurnEvent) -> None:
         """Pass a turn event on. What the socket hears after the turn's end is the next turn's, which has a socket of its own."""

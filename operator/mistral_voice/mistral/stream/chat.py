@@ -12,6 +12,7 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.mistral.stream.sse import data_of_events
 from mistral_voice.mistral.stream.steady import steady
+from mistral_voice.mistral.stream.token_count import token_count
 
 PATH = "/v1/chat/completions"
 _WHAT = "The reply"
@@ -224,4 +225,4 @@ def _usage(usage: _Usage | None) -> ChatUsage | None:
     if usage is None:
         return None
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return ChatUsage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached or 0)
+    return ChatUsage(token_count(usage.prompt_tokens), token_count(usage.completion_tokens), token_count(cached))

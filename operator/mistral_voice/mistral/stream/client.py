@@ -105,7 +105,7 @@ class StreamClient:
                     server_hostname=route.server_hostname,
                 )
         try:
-            yield JsonSocket(opened, what, self.deadlines.write_seconds)
+            yield JsonSocket(opened, what, route.credential, self.deadlines.write_seconds)
         finally:
             await opened.close()
 

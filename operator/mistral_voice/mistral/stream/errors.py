@@ -34,6 +34,8 @@ class StreamError(MistralError):
 
 
 INVALID_MODEL = 1500
+LARGEST_CODE = 99_999
+"""A larger number is no code, and nothing to show."""
 
 _SENTENCES = {
     401: (FaultKind.UNAUTHORIZED, "Mistral refused the integration's API key (401)."),
@@ -65,5 +67,5 @@ def error_of_event(code: int | str | None, what: str) -> StreamError:
         return error_of_status(code, what)
     if code == INVALID_MODEL:
         return StreamError(FaultKind.REJECTED, f"{what} failed: Mistral doesn't know the model, or it can't do this.")
-    shown = f" (code {code})" if isinstance(code, int) else ""
+    shown = f" (code {code})" if isinstance(code, int) and 0 <= code <= LARGEST_CODE else ""
     return StreamError(FaultKind.UNAVAILABLE, f"{what} failed: Mistral reported an error{shown}.")

@@ -4,17 +4,20 @@ import asyncio
 
 import aiohttp
 
+from mistral_voice.contract.secret import Secret
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
+from mistral_voice.runtime.redaction import STRUCK_OUT
 
 _SHORT_REASON = 160
 
 
 class JsonSocket:
-    """Sends and receives JSON texts. Errors are StreamErrors that begin with what the socket is for."""
+    """Sends and receives JSON texts. Errors are StreamErrors that begin with what the socket is for, and never hold its credential."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool], what: str, write_seconds: float) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool], what: str, credential: Secret, write_seconds: float) -> None:
         self._socket = socket
         self._what = what
+        self._credential = credential
         self._write_seconds = write_seconds
 
     async def send(self, text: bytes) -> None:
@@ -40,10 +43,10 @@ class JsonSocket:
     def _closed(self, reason: str | None = None) -> StreamError:
         code = self._socket.close_code
         if code == 1008:
-            shown = f" It says: {_printable(reason)}" if reason else ""
+            shown = f" It says: {self._printable(reason)}" if reason else ""
             return StreamError(FaultKind.REJECTED, f"{self._what} failed: Mistral refused the request.{shown}")
         return StreamError(FaultKind.DISCONNECTED, f"{self._what} failed: Mistral closed the connection (code {code}).")
 
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())[:_SHORT_REASON]
+    def _printable(self, reason: str) -> str:
+        shown = "".join(character for character in reason if character.isprintable())
+        return shown.replace(self._credential.reveal(), STRUCK_OUT)[:_SHORT_REASON]

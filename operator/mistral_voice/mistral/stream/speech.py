@@ -12,6 +12,7 @@ from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_event
 from mistral_voice.mistral.stream.json_socket import JsonSocket
 from mistral_voice.mistral.stream.steady import Patience
+from mistral_voice.mistral.stream.token_count import token_count
 
 PATH = "/v1/audio/speech/realtime"
 _WHAT = "The speech"
@@ -98,7 +99,7 @@ def _piece(event: _Event) -> SpeechChunk | SpeechEnd | None:
         case "speech.audio.delta":
             return SpeechChunk(event.audio_data) if event.audio_data else None
         case "speech.audio.done":
-            return SpeechEnd((event.usage.completion_tokens if event.usage else None) or 0)
+            return SpeechEnd(token_count(event.usage.completion_tokens if event.usage else None))
         case "error":
             raise error_of_event(event.error.code if event.error else None, _WHAT)
         case _:

@@ -11,6 +11,7 @@ from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.mistral.stream.speech import SpeechChunk, SpeechEnd
 from mistral_voice.mistral.stream.sse import data_of_events
 from mistral_voice.mistral.stream.steady import steady
+from mistral_voice.mistral.stream.token_count import token_count
 
 PATH = "/v1/audio/speech"
 _WHAT = "The speech"
@@ -33,7 +34,7 @@ async def _audio(client: StreamClient, model: str, voice: str, text: str) -> Asy
             if event.error is not None or event.object == "error":
                 raise StreamError(FaultKind.UNAVAILABLE, f"{_WHAT} failed: Mistral broke it off with an error.")
             if event.type == "speech.audio.done":
-                yield SpeechEnd((event.usage.completion_tokens if event.usage else None) or 0)
+                yield SpeechEnd(token_count(event.usage.completion_tokens if event.usage else None))
                 return
             if event.audio_data:
                 yield SpeechChunk(event.audio_data)

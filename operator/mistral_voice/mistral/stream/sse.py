@@ -17,18 +17,21 @@ async def data_of_events(body: aiohttp.StreamReader) -> AsyncGenerator[bytes, No
     """
     rest = b""
     data: list[bytes] = []
+    size = 0  # of the event's data, an empty line of which counts too
     async for chunk in body.iter_any():
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
-        if len(rest) + sum(map(len, data)) > MAX_LINE_BYTES:
+        if len(rest) + size > MAX_LINE_BYTES:
             raise StreamError(FaultKind.GARBLED, "The reply failed: Mistral sent a line without end.")
         for line in lines:
             text = line.rstrip(b"\r")
             if text.startswith(b"data:"):
                 data.append(text[5:].removeprefix(b" "))
+                size += len(text)
             elif not text and data:
                 yield b"\n".join(data)
                 data.clear()
+                size = 0
     if rest.startswith(b"data:"):
         data.append(rest[5:].strip())
     if data:

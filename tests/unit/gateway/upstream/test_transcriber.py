@@ -6,13 +6,14 @@ import pytest
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.session.audio_format import AudioFormat
-from mistral_voice.gateway.session.inputs import Input, TranscriptFailed, TurnEventsMissing
+from mistral_voice.gateway.session.inputs import Input, TranscriptDelta, TranscriptFailed, TurnEventsMissing
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS
-from mistral_voice.gateway.upstream.transcriber import KEPT_MS, LARGEST_PIECE_MS, PIECE_MS, Transcriber, TurnAudio
+from mistral_voice.gateway.upstream.transcriber import KEPT_MS, LARGEST_PIECE_MS, MOST_CHARACTERS, PIECE_MS, Transcriber, TurnAudio
 from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_http
 from mistral_voice.mistral.stream.errors import StreamError
 from mistral_voice.mistral.stream.transcription import MAX_APPEND_BYTES
 from tests.support.simulator import running_simulator
+from tests.support.speech import noise
 from tests.support.waiting import eventually
 
 
@@ -71,12 +72,16 @@ class Counted:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.limits: list[str] = []
 
     def requested(self, kind: str, model: str = "") -> None:
         self.requests += 1
 
     def failed(self, kind: str, error: StreamError, model: str = "") -> None:
         assert kind == "transcription"
+
+    def limit_hit(self, limit: str) -> None:
+        self.limits.append(limit)
 
     def speech_socket(self, *, spare: bool) -> None:
         raise AssertionError("Nothing is spoken here.")
@@ -103,3 +108,23 @@ async def test_a_transcription_that_fails_with_and_without_turn_events_is_given_
     assert len(failures(told)) == 1
     assert sum(isinstance(event, TurnEventsMissing) for event in told) == 1
     assert counted.requests == 2 * ATTEMPTS
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_a_transcript_has_an_end_while_the_caller_speaks_and_after(is_over: bool) -> None:
+    told: list[Input] = []
+    counted = Counted()
+    turn = {"text": " ".join(["word" * 200] * (MOST_CHARACTERS // 800 + 2)), "word_ms": 1, "final_delay_ms": 1}
+    script = {"transcription": {"listening": "anything", "turns": [turn]}}
+    async with running_simulator(script) as mistral, open_http(None) as http, asyncio.TaskGroup() as tasks:
+        client = StreamClient(http, mistral.base_url, lambda: Secret(mistral.key), Deadlines(60.0, 60.0, 60.0))
+        transcriber = Transcriber(client, "voxtral-mini-transcribe-realtime-latest", told.append, tasks.create_task, counted)
+        transcriber.start("item_1", AudioFormat.PCM, None, None)
+        transcriber.append("item_1", noise(2000, -20))
+        if is_over:
+            transcriber.finish("item_1")
+        await eventually(lambda: failures(told), "the transcript's failure")
+    assert len(failures(told)) == 1
+    assert counted.limits == ["transcript"]
+    assert counted.requests == 1
+    assert sum(len(event.text) for event in told if isinstance(event, TranscriptDelta)) <= MOST_CHARACTERS

@@ -83,6 +83,12 @@ async def test_lines_without_an_event_are_no_answer() -> None:
     assert error.value.kind is FaultKind.GARBLED
 
 
+async def test_empty_lines_of_data_without_an_event_are_no_answer() -> None:
+    with pytest.raises(StreamError) as error:
+        await read([b"data:\n" * 1000] * (MAX_LINE_BYTES // 5000 + 2))
+    assert error.value.kind is FaultKind.GARBLED
+
+
 async def test_a_completion_streams_its_text_and_ends_with_its_usage(client: StreamClient, mistral: SimulatorHandle) -> None:
     await mistral.put_script({"chat": {"replies": [{"text": "Hello to you.", "thinking": "Hm.", "content_as_list": True}]}})
     async with aclosing(stream_chat(client, REQUEST)) as answer:
@@ -133,6 +139,12 @@ async def test_texts_are_spoken_one_after_another(client: StreamClient) -> None:
     assert lengths[1] > lengths[0]
 
 
+async def say_hello(client: StreamClient, model: str, voice: str) -> None:
+    async with open_speech(client, model, voice) as socket:
+        await socket.speak("Hello.")
+        await socket.receive(2)
+
+
 @pytest.mark.parametrize(
     ("model", "voice", "kind", "words"),
     [
@@ -141,15 +153,21 @@ async def test_texts_are_spoken_one_after_another(client: StreamClient) -> None:
     ],
 )
 async def test_a_refusal_on_a_socket_says_what_is_wrong(client: StreamClient, model: str, voice: str, kind: FaultKind, words: str) -> None:
-    async def say_hello() -> None:
-        async with open_speech(client, model, voice) as socket:
-            await socket.speak("Hello.")
-            await socket.receive(2)
-
     with pytest.raises(StreamError) as error:
-        await say_hello()
+        await say_hello(client, model, voice)
     assert error.value.kind is kind
     assert words in error.value.message
+
+
+async def test_a_refusal_that_repeats_the_key_is_passed_on_without_it(client: StreamClient, mistral: SimulatorHandle) -> None:
+    with pytest.raises(StreamError) as error:
+        await say_hello(client, "voxtral-mini-tts-latest", mistral.key)
+    assert error.value.message.endswith("It says: Voice '[redacted]' not found.")
+
+
+@pytest.mark.parametrize(("code", "shown"), [(3804, " (code 3804)"), (-1, ""), (10**4000, ""), ("sk-1", ""), (None, "")])
+def test_of_an_unknown_error_its_code_is_shown_if_it_is_one(code: int | str | None, shown: str) -> None:
+    assert error_of_event(code, "The speech").message == f"The speech failed: Mistral reported an error{shown}."
 
 
 async def test_waiting_has_an_end(client: StreamClient, mistral: SimulatorHandle) -> None:
