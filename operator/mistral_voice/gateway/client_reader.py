@@ -8,6 +8,7 @@ from aiohttp import WSCloseCode, WSMsgType
 from mistral_voice.gateway.client_limits import ClientMeter
 from mistral_voice.gateway.client_socket import PATIENCE_SECONDS, ClientSocket
 from mistral_voice.gateway.hearing import Hearing
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound
 from mistral_voice.gateway.protocol.client_events import BadEventError, decode, decode_audio
@@ -72,7 +73,7 @@ class ClientReader:
                     await self._may_be_read()
                     self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
                 elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
-                    self._metrics.limit_hit("message_size")
+                    self._metrics.limit_hit(Limit.MESSAGE_SIZE)
                 self._socket.frames.messages_done += 1
         finally:
             self._socket.frames.offer_to(None)
@@ -116,20 +117,20 @@ class ClientReader:
 
     def _do(self, event: inputs.ClientInput) -> None:
         if isinstance(event, inputs.CreateResponse) and not self._meter.allows_response(self._now_ms()):
-            self._limit(event, "responses", "Too many responses were asked for in a short time; ask again in some seconds.")
+            self._limit(event, Limit.RESPONSES, "Too many responses were asked for in a short time; ask again in some seconds.")
         elif isinstance(event, inputs.CommitAudio) and not self._meter.allows_turn(self._now_ms()):
-            self._limit(event, "turns", "Too many turns were committed in a short time; commit again in some seconds.")
+            self._limit(event, Limit.TURNS, "Too many turns were committed in a short time; commit again in some seconds.")
         else:
             self._take(event)
 
-    def _limit(self, event: inputs.CreateResponse | inputs.CommitAudio, limit: str, message: str) -> None:
+    def _limit(self, event: inputs.CreateResponse | inputs.CommitAudio, limit: Limit, message: str) -> None:
         self._metrics.limit_hit(limit)
         self._complain(BadEventError("rate_limit_exceeded", message, event_id=event.event_id))
 
     async def _count(self, text_bytes: int) -> None:
         wait_ms = self._meter.text(text_bytes, self._now_ms())
         if wait_ms:
-            self._metrics.limit_hit("text_rate")
+            self._metrics.limit_hit(Limit.TEXT_RATE)
             await self._socket.leave_unread(wait_ms / 1000)
         self._bytes_in_a_row += text_bytes
         if self._bytes_in_a_row >= BYTES_IN_A_ROW:
@@ -139,7 +140,7 @@ class ClientReader:
     async def _may_be_read(self) -> None:
         wait_ms = self._meter.message(self._now_ms())
         if wait_ms:
-            self._metrics.limit_hit("message_rate")
+            self._metrics.limit_hit(Limit.MESSAGE_RATE)
             await self._socket.leave_unread(wait_ms / 1000)
         self._in_a_row += 1
         if self._in_a_row % MESSAGES_IN_A_ROW == 0:
@@ -158,10 +159,10 @@ class ClientReader:
         self._take_audio(audio, self._now_ms())
         wait_ms = self._meter.audio(len(audio) / self._hearing.audio_format.bytes_per_ms, self._now_ms())
         if wait_ms:
-            self._metrics.limit_hit("audio_rate")
+            self._metrics.limit_hit(Limit.AUDIO_RATE)
             await self._socket.leave_unread(wait_ms / 1000)
         if not self._hearing.has_room and await self._wait_for_room():
-            self._metrics.limit_hit("input_backlog")
+            self._metrics.limit_hit(Limit.INPUT_BACKLOG)
 
     async def _wait_for_room(self) -> bool:
         had_to_wait = False
@@ -174,5 +175,5 @@ class ClientReader:
                 self._socket.excuse()
 
     def _refuse(self, error: BadEventError) -> None:
-        self._metrics.limit_hit("malformed_message")
+        self._metrics.limit_hit(Limit.MALFORMED_MESSAGE)
         self._complain(error)

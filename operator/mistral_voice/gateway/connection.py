@@ -14,6 +14,7 @@ from mistral_voice.gateway.client_limits import ClientLimits, ClientMeter
 from mistral_voice.gateway.client_reader import ClientReader
 from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.hearing import Hearing
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound, SlowConsumerError
 from mistral_voice.gateway.protocol.client_events import BadEventError
@@ -276,7 +277,7 @@ class Connection:
             self._outbound.put(message)
         except SlowConsumerError as error:
             if self._end is None:
-                self._metrics.limit_hit("outbound_bytes")
+                self._metrics.limit_hit(Limit.OUTBOUND_BYTES)
                 self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.SLOW_CONSUMER, str(error)))
 
     def _end_with(self, end: EndSession) -> None:
@@ -306,7 +307,7 @@ class Connection:
     def _tell_fault(self, error: ErrorOccurred) -> None:
         self._send(self._writer.write(error))
         if not self._meter.allows_fault(self._now_ms()) and self._end is None:
-            self._metrics.limit_hit("faults")
+            self._metrics.limit_hit(Limit.FAULTS)
             message = "The client has sent too many messages that can't be used."
             self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.TOO_MANY_FAULTS, message))
 
@@ -321,7 +322,7 @@ class Connection:
         if left > 0:
             self._idle_check = loop.call_later(left, self._check_idle)
         else:
-            self._metrics.limit_hit("idle")
+            self._metrics.limit_hit(Limit.IDLE)
             self.take(ClientIdle())
 
     async def _write(self, message: bytes) -> None:

@@ -11,30 +11,13 @@ from prometheus_client.registry import Collector
 
 from mistral_voice.contract.gateway_config import Integration
 from mistral_voice.gateway.admission import Reason
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.commands import EndReason, Happening, Outcome, Stage
 from mistral_voice.gateway.session.inputs import Usage
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
 UPSTREAMS = ("chat", "transcription", "speech")
-LIMITS = (
-    "sessions",
-    "secret_sessions",
-    "message_size",
-    "message_rate",
-    "text_rate",
-    "malformed_message",
-    "faults",
-    "audio_rate",
-    "input_backlog",
-    "responses",
-    "turns",
-    "out_of_band",
-    "call_rounds",
-    "reply",
-    "idle",
-    "outbound_bytes",
-)
 _LABELS = ("namespace", "integration", "mode")
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _PAUSE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -118,7 +101,7 @@ class GatewayMetrics:
         sockets = self._counter(registry, "speech_sockets", "Speech sockets given to replies, by source.", "source")
         self._speech_sockets = {spare: sockets.labels(*self._constant, "spare" if spare else "new") for spare in (True, False)}
         limits = self._counter(registry, "limits_hit", "How often a limit was hit, by limit.", "limit")
-        self._limits = {limit: limits.labels(*self._constant, limit) for limit in LIMITS}
+        self._limits = {limit: limits.labels(*self._constant, limit.value) for limit in Limit}
         speculations = self._counter(
             registry, "speculations", "Replies begun before their turn had ended, by model and outcome.", "model", "outcome"
         )
@@ -135,9 +118,9 @@ class GatewayMetrics:
             Happening.TURN_UNNOTICED: fallbacks.labels(*self._constant, "unnoticed"),
             Happening.TURN_EVENTS_STALLED: fallbacks.labels(*self._constant, "stalled"),
             Happening.TRANSCRIPTION_STALLED: stalled.labels(*self._constant),
-            Happening.TURNS_LIMITED: self._limits["turns"],
-            Happening.OUT_OF_BAND_LIMITED: self._limits["out_of_band"],
-            Happening.CALL_ROUNDS_LIMITED: self._limits["call_rounds"],
+            Happening.TURNS_LIMITED: self._limits[Limit.TURNS],
+            Happening.OUT_OF_BAND_LIMITED: self._limits[Limit.OUT_OF_BAND],
+            Happening.CALL_ROUNDS_LIMITED: self._limits[Limit.CALL_ROUNDS],
         }
         barge_ins = self._counter(
             registry, "barge_ins", "Voices heard while the assistant spoke, by chat model and what came of it.", "model", "outcome"
@@ -193,8 +176,8 @@ class GatewayMetrics:
         """Count a voice over the assistant's."""
         self._barge_ins[chat_model, outcome.value].inc()
 
-    def limit_hit(self, limit: str) -> None:
-        """Count a limit that was hit, one of LIMITS."""
+    def limit_hit(self, limit: Limit) -> None:
+        """Count a limit that was hit."""
         self._limits[limit].inc()
 
     def requested(self, kind: str, model: str = "") -> None:

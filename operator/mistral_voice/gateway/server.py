@@ -14,6 +14,7 @@ from mistral_voice.gateway.client_socket import ClientSocket
 from mistral_voice.gateway.client_token import REALTIME_PROTOCOL
 from mistral_voice.gateway.connection import Connection, Surroundings, new_id
 from mistral_voice.gateway.lifecycle import Lifecycle
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.managed.mode import ManagedMode, OpeningSession, close_code_of, refusal_event
 from mistral_voice.gateway.managed.session_line import LineRefusedError
 from mistral_voice.gateway.playground.pages import playground
@@ -156,13 +157,13 @@ class ClientPort:
             message = "This gateway is being stopped. Connect again to reach another."
             raise TurnedAway(Reason.DRAINING, 503, "draining", message, _RETRY)
         if self._lifecycle.session_count >= self._max_sessions:
-            self._metrics.limit_hit("sessions")
+            self._metrics.limit_hit(Limit.SESSIONS)
             message = (
                 f"This gateway holds its {self._max_sessions} sessions already. Try again later, or raise `gateway.maxSessionsPerPod`."
             )
             raise TurnedAway(Reason.LIMIT, 503, "session_limit_reached", message, _RETRY)
         if admission.secret_id is not None and self._sessions_by_secret[admission.secret_id] >= SESSIONS_OF_A_SECRET:
-            self._metrics.limit_hit("secret_sessions")
+            self._metrics.limit_hit(Limit.SECRET_SESSIONS)
             message = f"This client secret has {SESSIONS_OF_A_SECRET} sessions already; end one, or ask for another secret."
             raise TurnedAway(Reason.LIMIT, 429, "session_limit_reached", message, _RETRY)
         admission.policy.apply(admission.policy.defaults(), wishes_of(request))

@@ -2,11 +2,16 @@
 
 import gc
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from mistral_voice.contract.gateway_config import Policy
+from mistral_voice.gateway.admission import Reason
+from mistral_voice.gateway.limit import Limit
+from mistral_voice.gateway.session.commands import EndReason, Outcome, Stage
+from mistral_voice.mistral.stream.errors import FaultKind
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import silence, speech
@@ -76,3 +81,9 @@ async def test_the_docs_name_every_series(gateway: GatewayHandle, page: str, pre
     documented = (Path(__file__).parents[3] / "docs" / page).read_text()
     assert len(series) > 15
     assert [name for name in series if f"`{prefix}{name}`" not in documented] == []
+
+
+@pytest.mark.parametrize("label", [EndReason, FaultKind, Limit, Outcome, Reason, Stage])
+def test_the_docs_name_every_value_of_a_label(label: type[StrEnum]) -> None:
+    documented = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    assert [value for value in label if f"`{value}`" not in documented] == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mistral_voice.gateway.upstream.speech_sockets import SpeechTransport
+from mistral_voice.gateway.upstream.transcriber import MOST_CHARACTERS
 from mistral_voice.mistral.stream.client import Deadlines
 from tests.support.gateway import GatewayHandle, RealtimeClient, replace_file, running_gateway
 from tests.support.simulator import SimulatorHandle
@@ -74,6 +75,17 @@ async def test_a_refused_transcription_fails_the_turn_and_says_so(
         assert (await ask_aloud(client))["status_details"]["error"]["code"] == code
         assert client.all("conversation.item.input_audio_transcription.failed")[0]["error"]["code"] == code
         assert (await ask_aloud(client))["status"] == "completed"
+
+
+async def test_a_transcript_without_end_fails_its_turn_alone(gateway: GatewayHandle, mistral: SimulatorHandle) -> None:
+    turn = {"text": " ".join(["word" * 200] * (MOST_CHARACTERS // 800 + 2)), "word_ms": 1, "final_delay_ms": 1}
+    await mistral.put_script({"transcription": {"listening": "anything", "turns": [turn]}})
+    async with gateway.connect() as client:
+        await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        assert (await ask_aloud(client))["status_details"]["error"]["code"] == "upstream_rejected"
+        assert client.all("conversation.item.input_audio_transcription.failed")[0]["error"]["code"] == "upstream_rejected"
+        assert await gateway.metric("limits_hit_total", limit="transcript") == 1
+        assert (await ask(client))["status"] == "completed"
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "reset"}])

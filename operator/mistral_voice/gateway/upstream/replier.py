@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Protocol
 
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, ReplyFinished, ReplyText, Usage
 from mistral_voice.gateway.upstream.answer_limit import AnswerLimit
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, fault_of
@@ -16,7 +17,7 @@ from mistral_voice.mistral.stream.errors import StreamError
 class ReplyObserver(UpstreamObserver, Protocol):
     """Counts as well where a reply had to end."""
 
-    def limit_hit(self, limit: str) -> None:
+    def limit_hit(self, limit: Limit) -> None:
         """A reply was longer than is taken."""
 
 
@@ -54,7 +55,7 @@ class Replier:
                         admitted = limit.admit(piece)
                         self._emit(_input_of(response_id, admitted))
                         if admitted is not piece:
-                            self._observer.limit_hit("reply")
+                            self._observer.limit_hit(Limit.REPLY)
                         if isinstance(admitted, ChatEnd):
                             return
             except StreamError as error:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import (
     TranscriptDelta,
@@ -51,7 +52,7 @@ ENCODINGS = {AudioFormat.PCM: "pcm_s16le", AudioFormat.PCMU: "pcm_mulaw", AudioF
 class TranscriptionObserver(UpstreamObserver, Protocol):
     """Counts as well where a transcript had to end."""
 
-    def limit_hit(self, limit: str) -> None:
+    def limit_hit(self, limit: Limit) -> None:
         """A transcript was longer than is taken."""
 
 
@@ -288,7 +289,7 @@ class _Turn:
     def _admit(self, characters: int) -> None:
         """No transcript is endless, whatever Mistral hears."""
         if characters > MOST_CHARACTERS:
-            self._mistral.observer.limit_hit("transcript")
+            self._mistral.observer.limit_hit(Limit.TRANSCRIPT)
             raise StreamError(FaultKind.REJECTED, f"The transcription failed: it has more than {MOST_CHARACTERS} characters.")
 
     def _hear_of_turn(self, event: turn_events.TurnEvent) -> None:

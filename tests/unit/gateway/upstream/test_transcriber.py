@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from mistral_voice.contract.secret import Secret
+from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import Input, TranscriptDelta, TranscriptFailed, TurnEventsMissing
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS
@@ -72,7 +73,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.limits: list[str] = []
+        self.limits: list[Limit] = []
 
     def requested(self, kind: str, model: str = "") -> None:
         self.requests += 1
@@ -80,7 +81,7 @@ class Counted:
     def failed(self, kind: str, error: StreamError, model: str = "") -> None:
         assert kind == "transcription"
 
-    def limit_hit(self, limit: str) -> None:
+    def limit_hit(self, limit: Limit) -> None:
         self.limits.append(limit)
 
     def speech_socket(self, *, spare: bool) -> None:
@@ -125,6 +126,6 @@ async def test_a_transcript_has_an_end_while_the_caller_speaks_and_after(is_over
             transcriber.finish("item_1")
         await eventually(lambda: failures(told), "the transcript's failure")
     assert len(failures(told)) == 1
-    assert counted.limits == ["transcript"]
+    assert counted.limits == [Limit.TRANSCRIPT]
     assert counted.requests == 1
     assert sum(len(event.text) for event in told if isinstance(event, TranscriptDelta)) <= MOST_CHARACTERS
