@@ -114,7 +114,7 @@ def bound_policy(policy: SessionPolicy, session: bytes | msgspec.Raw, max_durati
     """Return a policy whose sessions begin with these settings, some of which can't be left. Raises Refused as an update would."""
     try:
         wire = msgspec.json.decode(session, type=WireSession)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise Refused("invalid_value", f"`session` can't be used: {error}.", "session") from None
     bound = policy.beginning_with(patch_of(wire))
     if max_duration_seconds is None:

@@ -11,6 +11,7 @@ from mistral_voice.gateway.admission import bound_policy
 from mistral_voice.gateway.client_secret import Claims, ClientSecrets, TooMuchToSignError
 from mistral_voice.gateway.connection import new_id
 from mistral_voice.gateway.protocol.faults import fault_of
+from mistral_voice.gateway.protocol.nesting import MOST_LEVELS, nests_too_deeply
 from mistral_voice.gateway.protocol.session_object import wire_session
 from mistral_voice.gateway.session.core import Session
 from mistral_voice.gateway.session.errors import Refused
@@ -40,12 +41,14 @@ class SecretRequest(Struct, frozen=True):
 
 def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body: bytes, now: float) -> dict[str, Any]:
     """Return the answer to a request with this body; `now` is in seconds since 1970. Raises Refused if it can't be had."""
+    if nests_too_deeply(body):
+        raise Refused("invalid_json", f"The body is nested too deeply: objects and lists have {MOST_LEVELS} levels at most.")
     try:
         wanted = msgspec.json.decode(body or b"{}", type=SecretRequest)
     except msgspec.ValidationError as error:
         fault = fault_of(error)
         raise Refused(fault.code, f"The request can't be used: {fault.message}", fault.param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refused("invalid_json", "The body is not valid JSON.") from None
     expires_after = wanted.expires_after or ExpiresAfter()
     if expires_after.anchor not in (None, ANCHOR):

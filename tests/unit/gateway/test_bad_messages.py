@@ -25,7 +25,7 @@ def session(**fields: Any) -> str:
 
 BAD = {
     "{": ("invalid_json", None, None),
-    "[" * 100_000: ("invalid_event", None, None),
+    "[" * 100_000: ("invalid_json", None, None),
     '{"type": "session.update", "session": {"x": ' + "[" * 5_000 + "]" * 5_000 + "}}": ("invalid_json", None, None),
     "[]": ("invalid_event", None, None),
     "null": ("invalid_event", None, None),

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mistral_voice.gateway.protocol.faults import fault_of, unknown_event
 from mistral_voice.gateway.protocol.items import WireItem, item_of, item_or_reference_of
+from mistral_voice.gateway.protocol.nesting import MOST_LEVELS, nests_too_deeply
 from mistral_voice.gateway.protocol.session_object import (
     WireFormat,
     WireSession,
@@ -170,14 +171,14 @@ _KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyClien
 
 def decode(text: bytes) -> inputs.ClientInput:
     """Return the input that a client's message stands for. Raises BadEventError with a sentence, and the id of the client's event."""
+    if nests_too_deeply(text):
+        raise BadEventError("invalid_json", f"The message is nested too deeply: objects and lists have {MOST_LEVELS} levels at most.")
     try:
         event = _decoder.decode(text)
     except msgspec.ValidationError as error:
         raise _explained(text, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadEventError("invalid_json", "The message is not valid JSON.") from None
-    except RecursionError:
-        raise BadEventError("invalid_json", "The message is nested too deeply.") from None
     try:
         return _input_of(event)
     except Refused as refusal:
@@ -196,7 +197,7 @@ def decode_audio(text: bytes | bytearray) -> bytes | None:
 def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
     try:
         envelope = _envelope_decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return BadEventError("invalid_event", "The message must be a JSON object with a `type`.")
     event_id = envelope.event_id[:MAX_ID_CHARACTERS] if isinstance(envelope.event_id, str) else None
     if not isinstance(envelope.type, str):

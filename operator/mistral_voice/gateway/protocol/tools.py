@@ -72,7 +72,7 @@ def _schema(written: bytes) -> bytes | None:
     """Return a schema as it is compared, shown and sent on, in one way of writing; None if it is no object."""
     try:
         schema = msgspec.json.decode(written)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return msgspec.json.encode(schema) if isinstance(schema, dict) else None
 
