@@ -42,7 +42,10 @@ _log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until SIGTERM, drain, and return 0; 1 if the configuration or a port can't be used."""
+    """Serve until SIGTERM, drain, and return 0.
+
+    Returns 1 if the configuration, a port, the certificate or the CA bundle can't be used, or if a part of the gateway broke.
+    """
     settings = parse(argv)
     redactor = Redactor()
     logs.configure("gateway", settings.log_level, redactor)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from mistral_voice.gateway.session.errors import GatewayError
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Messages that wait for a slow client; some three minutes of audio. Beyond it the client is cut off."""
+"""Messages that wait for a slow client; some four minutes of PCM. Beyond it the client is cut off."""
 
 
 class SlowConsumerError(GatewayError):
