@@ -66,10 +66,6 @@ class Playback:
         self._told[item_id] = heard_ms
         self._cut(item_id, heard_ms)
 
-    def told_ms(self, item_id: str) -> float | None:
-        """Return how much of an item was heard, if the client has told."""
-        return self._told.get(item_id)
-
     def follow(self, reply: Reply) -> None:
         """A reply has gone on: from its first audio on it is the one that is heard."""
         if reply.has_audio:

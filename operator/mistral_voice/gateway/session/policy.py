@@ -29,6 +29,14 @@ DEFAULT_INSTRUCTIONS = (
 )
 """Used when neither the integration nor the client gives instructions; shown in `session.created`."""
 
+MAX_INSTRUCTIONS = 100_000
+"""Characters of a client's instructions."""
+SHORTEST_IDLE_MS, LONGEST_IDLE_MS = 1000, 3_600_000
+"""Silence of a caller after which the assistant may speak again."""
+MAX_TOOLS = 128
+"""Functions that a session may offer to the model."""
+MAX_TOOL_BYTES = 256 * 1024
+"""Schemas of all of them."""
 _BINDING = ("type", "model", "voice", "instructions", "max_output_tokens", "tools", "tool_choice")
 """Settings that a client secret fixes if it names them. The others are where its sessions begin."""
 _PATHS = {"voice": "session.audio.output.voice"}
@@ -181,13 +189,3 @@ def check_tools(tools: Sequence[ChatTool], choice: ToolChoice, param: str) -> No
 
 def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names))
-
-
-MAX_INSTRUCTIONS = 100_000
-"""Characters of a client's instructions."""
-SHORTEST_IDLE_MS, LONGEST_IDLE_MS = 1000, 3_600_000
-"""Silence of a caller after which the assistant may speak again."""
-MAX_TOOLS = 128
-"""Functions that a session may offer to the model."""
-MAX_TOOL_BYTES = 256 * 1024
-"""Schemas of all of them."""

@@ -191,38 +191,19 @@ class Replies:
         self._playback.tell_detection()
 
     def reply_piece(self, event: ReplyPiece) -> None:
-        """More of a reply was written."""
-        if self._speculator.takes(event):
+        """More of a reply was written, unseen or not."""
+        if self._speculator.takes(event) or (reply := self._named(event.response_id)) is None:
             return
+        now_ms = self._context.now_ms
         match event:
             case inputs.ReplyText():
-                self.reply_text(event)
+                reply.text(event.text, now_ms)
             case inputs.ReplyCall():
-                self.reply_call(event)
+                reply.call(event.call, event.name, event.arguments, now_ms)
             case inputs.ReplyFinished():
-                self.reply_finished(event)
+                reply.finish_text(event.finish_reason, event.usage)
             case inputs.ReplyFailed():
-                self.reply_failed(event)
-
-    def reply_text(self, event: inputs.ReplyText) -> None:
-        """More text came."""
-        if (reply := self._named(event.response_id)) is not None:
-            reply.text(event.text, self._context.now_ms)
-
-    def reply_call(self, event: inputs.ReplyCall) -> None:
-        """More of a function call came."""
-        if (reply := self._named(event.response_id)) is not None:
-            reply.call(event.call, event.name, event.arguments, self._context.now_ms)
-
-    def reply_finished(self, event: inputs.ReplyFinished) -> None:
-        """The text is complete."""
-        if (reply := self._named(event.response_id)) is not None:
-            reply.finish_text(event.finish_reason, event.usage)
-
-    def reply_failed(self, event: inputs.ReplyFailed) -> None:
-        """The text broke off."""
-        if (reply := self._named(event.response_id)) is not None:
-            reply.fail_text(event.fault)
+                reply.fail_text(event.fault)
 
     def speech_audio(self, event: inputs.SpeechAudio) -> None:
         """Audio came."""
