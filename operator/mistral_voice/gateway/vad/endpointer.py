@@ -61,11 +61,6 @@ class Endpointer:
         self._last_voice_ms = begins_ms
         self.guarded = False
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether neither speech nor the beginning of it is heard."""
-        return not self._speaking and self._onset_ms is None
-
     def may_stop(self, within_ms: int) -> bool:
         """Whether the caller's turn is over so much audio later, if there is no voice in it."""
         return self._speaking and self._position_ms + within_ms - self._last_voice_ms >= self._settings.silence_duration_ms

@@ -58,7 +58,7 @@ def test_positions_count_from_where_detection_began() -> None:
 def test_speech_that_a_former_detector_heard_begin_is_ended() -> None:
     endpointer = Endpointer(ServerVad(silence_duration_ms=320), 5000, speaking=True)
     assert [endpointer.frame(0.0) for _ in range(10)] == [*[None] * 9, Stopped(5320)]
-    assert endpointer.is_idle
+    assert [endpointer.frame(0.0) for _ in range(20)] == [None] * 20
 
 
 def test_the_first_voiced_frame_is_told_and_what_comes_of_it() -> None:
