@@ -25,12 +25,15 @@ from mistral_voice.contract.lease import (
     decode,
 )
 from mistral_voice.contract.secret import Secret
+from mistral_voice.gateway.session.errors import GatewayError
 from mistral_voice.gateway.session.inputs import EndsEarlier, Input
 from mistral_voice.mistral.stream.client import Route, StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.logs import fields
 
+CONNECT_SECONDS: Final = 5.0
+"""A broker has so long to take the line."""
 ANSWER_SECONDS: Final = 10.0
 """A broker has so long to ask the control plane and answer."""
 OPEN_ATTEMPTS: Final = 3
@@ -53,7 +56,7 @@ _log: Final = logging.getLogger(__name__)
 _Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
-class LineRefusedError(Exception):
+class LineRefusedError(GatewayError):
     """There is no session, or no more of it."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -170,7 +173,7 @@ class SessionLine:
         headers = {"Authorization": f"Bearer {self._token().reveal()}"}
         timeout = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._http.ws_connect(
                     "ws" + self._base_url.removeprefix("http") + SESSION_LINE_PATH,
                     headers=headers,

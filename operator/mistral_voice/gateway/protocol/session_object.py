@@ -124,7 +124,7 @@ def modality_of(modalities: Given[list[str]], param: str) -> Patched[OutputModal
 
 
 def token_limit_of(limit: Given[int | str], param: str) -> Patched[int]:
-    """Return the limit of a reply; "inf" and null mean none."""
+    """Return the limit of a reply, in tokens; "inf" and null mean none. Raises Refused for any other word."""
     if isinstance(limit, str):
         if limit != "inf":
             raise Refused("invalid_value", '`max_output_tokens` must be a number or "inf".', param)
