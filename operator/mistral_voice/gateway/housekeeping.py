@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from mistral_voice.gateway.lifecycle import Lifecycle
 from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.runtime.certificate import ServedCertificate
+from mistral_voice.runtime.freed_memory import give_back
 
 EVERY_SECONDS = 0.25
 ENDED_AT_ONCE = 16
 """Ended sessions that are cleared away together."""
+GIVE_BACK_SECONDS = 60.0
+"""How often, at most, the memory that they leave is given back to the system."""
 
 
 async def keep_house(metrics: GatewayMetrics, lifecycle: Lifecycle, certificate: ServedCertificate | None) -> None:
@@ -31,6 +34,7 @@ async def _keep_house(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     cleared = 0
+    give_back_at = loop.time() + GIVE_BACK_SECONDS
     while True:
         due = loop.time() + EVERY_SECONDS
         await asyncio.sleep(EVERY_SECONDS)
@@ -45,6 +49,9 @@ async def _keep_house(
             # A session's parts know each other, so only the collector frees them; by itself it would do so once in hours.
             gc.collect()
             cleared = lifecycle.ended
+            if loop.time() >= give_back_at:
+                give_back()
+                give_back_at = loop.time() + GIVE_BACK_SECONDS
 
 
 class Pauses:
