@@ -257,8 +257,9 @@ class SpeechSockets:
                 self._tasks.create_task(self._open_spare(key))
 
     def _dismiss(self, line: _Line) -> None:
-        if line.watch is not None:
-            line.watch.cancel()
+        if self._tasks is not None:
+            self._release(line)
+            self._tasks.create_task(_discard(line))
 
     async def _open_spare(self, key: SpeechKey) -> None:
         try:
@@ -301,6 +302,12 @@ class SpeechSockets:
             shortest, longest = BACK_OFF_SECONDS
             wanted.not_before = self._now() + min(longest, shortest * 2**wanted.failures)
             wanted.failures = min(wanted.failures + 1, 10)
+
+
+async def _discard(line: _Line) -> None:
+    """End the watch over a spare, which may not have begun yet, and close it."""
+    await _is_unspoiled(line)
+    await line.closing.aclose()
 
 
 async def _is_unspoiled(line: _Line) -> bool:

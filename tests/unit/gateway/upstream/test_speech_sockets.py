@@ -230,6 +230,15 @@ async def _opened_is(pod: Pod, count: int) -> bool:
     return await pod.opened() == count and pod.sockets.spare_count == 1
 
 
+async def test_a_spare_that_is_dismissed_before_it_was_watched_is_closed_as_any_other(pod: Pod) -> None:
+    async with pod.sockets.lease(VOICE):
+        pass
+    pod.now += 100
+    pod.sockets._look_after()
+    assert pod.sockets.spare_count == 0
+    await eventually(lambda: not any(entry.endpoint == "speech_realtime" for entry in pod.mistral.simulator.sockets), "its end")
+
+
 async def test_the_number_of_spares_follows_the_demand(pod: Pod) -> None:
     for _ in range(3):
         async with pod.sockets.lease(VOICE) as lease:
