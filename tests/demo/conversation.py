@@ -29,10 +29,10 @@ _KEY_REFUSED: Final = "refused the integration's API key (401)"
 
 
 def speak_question(target: Path) -> None:
-    """Write the question as speech: 24 kHz, 16 bits, mono. It is made once."""
+    """Write the question as speech with a second of silence, which ends a turn: 24 kHz, 16 bits, mono. It is made once."""
     if target.exists():
         return
-    samples = asyncio.run(_spoken(QUESTION))
+    samples = np.concatenate([asyncio.run(_spoken(QUESTION)), np.zeros(_RATE)])
     unfinished = target.with_suffix(".new")
     with wave.open(str(unfinished), "wb") as file:
         file.setnchannels(1)

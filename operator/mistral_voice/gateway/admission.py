@@ -66,7 +66,9 @@ class Doorkeeper:
         """Return the integration's token that a request bears. Raises TurnedAway if it bears none."""
         presented = presented_token(request.headers.get(hdrs.AUTHORIZATION), ())
         if presented is None or not self._tokens.accepts(presented):
-            message = "This takes the integration's token, as `Authorization: Bearer …`; an ephemeral secret is not enough."
+            message = (
+                "This takes the integration's token, as `Authorization: Bearer …`, and the one in force; an ephemeral secret is not enough."
+            )
             raise TurnedAway(Reason.UNAUTHORIZED, 401, "invalid_api_key", message, _BEARER)
         return presented
 

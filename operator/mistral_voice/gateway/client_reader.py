@@ -13,6 +13,7 @@ from mistral_voice.gateway.metrics import GatewayMetrics
 from mistral_voice.gateway.outbound import Outbound
 from mistral_voice.gateway.protocol.client_events import BadEventError, decode, decode_audio
 from mistral_voice.gateway.session import inputs
+from mistral_voice.gateway.session.commands import EndReason
 
 SLICE_MS = 100
 """Long audio is taken in such slices, with the other sessions' turn between them."""
@@ -60,8 +61,9 @@ class ClientReader:
         self._unlooked_bytes = 0  # since it was last looked whether there is room
         self._excused = self.last_heard = self._loop.time()
 
-    async def run(self) -> None:
-        """Read until the client closes the connection, or breaks it."""
+    async def run(self) -> EndReason:
+        """Read until the client closes the connection, or breaks it, or aiohttp does for a message that is too big; returns which."""
+        end = EndReason.CLIENT_CLOSED
         self._socket.frames.offer_to(self._take_at_once)
         try:
             async for message in self._socket:
@@ -74,9 +76,11 @@ class ClientReader:
                     self._refuse(BadEventError("invalid_event", "Messages are JSON texts; audio goes into `input_audio_buffer.append`."))
                 elif message.type is WSMsgType.ERROR and getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
                     self._metrics.limit_hit(Limit.MESSAGE_SIZE)
+                    end = EndReason.MESSAGE_TOO_BIG
                 self._socket.frames.messages_done += 1
         finally:
             self._socket.frames.offer_to(None)
+        return end
 
     def _take_at_once(self, text: bytearray) -> bool:
         """Take a message that is audio and needs no patience; returns False for others, which then are read in their turn."""

@@ -41,6 +41,8 @@ from mistral_voice.runtime.logs import fields
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
 _TICK_TOLERANCE_MS = 1.0
+_UNREAD = (EndReason.SLOW_CONSUMER, EndReason.CLIENT_CLOSED, EndReason.MESSAGE_TOO_BIG)
+"""After such an end the client reads nothing more."""
 _LAST_WRITES_SECONDS = 5.0
 """How long a client may take to read the last messages of its session."""
 
@@ -312,8 +314,7 @@ class Connection:
             self._end_with(EndSession(WSCloseCode.POLICY_VIOLATION, EndReason.TOO_MANY_FAULTS, message))
 
     async def _read(self) -> None:
-        await self._reader.run()
-        self._end_with(EndSession(WSCloseCode.OK, EndReason.CLIENT_CLOSED, ""))
+        self._end_with(EndSession(WSCloseCode.OK, await self._reader.run(), ""))
 
     def _check_idle(self) -> None:
         """End the session if nothing has been exchanged for too long, else look again when that could be."""
@@ -335,11 +336,11 @@ class Connection:
 
     async def _finish_writing(self, writing: "asyncio.Task[None]") -> None:
         self._outbound.finish()
-        if self._end is not None and self._end.reason not in (EndReason.SLOW_CONSUMER, EndReason.CLIENT_CLOSED):
+        if self._end is not None and self._end.reason not in _UNREAD:
             await asyncio.wait({writing}, timeout=_LAST_WRITES_SECONDS)
 
     async def _close(self, end: EndSession, transport: asyncio.WriteTransport | None) -> None:
-        if end.reason is EndReason.CLIENT_CLOSED or self._socket.closed:
+        if end.reason in (EndReason.CLIENT_CLOSED, EndReason.MESSAGE_TOO_BIG) or self._socket.closed:
             return
         if self._is_writing:
             # A write was given up in the middle. The client doesn't read, so it would not read a close frame either.

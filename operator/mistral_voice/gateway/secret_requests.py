@@ -31,9 +31,10 @@ class ExpiresAfter(Struct, frozen=True):
     seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
 
 
-class SecretRequest(Struct, frozen=True):
+class SecretRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The request. `max_duration_seconds`, which is ours alone, bounds the sessions beyond what the integration does."""
 
+    # A name that isn't known is refused: what was meant by it would not be fixed.
     expires_after: ExpiresAfter | UnsetType | None = UNSET
     session: Raw = Raw(b"{}")
     max_duration_seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None

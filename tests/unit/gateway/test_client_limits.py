@@ -176,3 +176,8 @@ async def test_a_larger_message_than_allowed_ends_the_session(mistral: Simulator
         await client.socket.send_str(" " * 65_537)
         assert await client.until_closed() == 1009
         assert await gateway.metric("limits_hit_total", limit="message_size") == 1
+
+        async def is_counted() -> bool:
+            return await gateway.metric("sessions_ended_total", reason="message_too_big") == 1
+
+        await eventually(is_counted, "the session's end to be counted")

@@ -103,6 +103,7 @@ async def test_only_the_token_gets_secrets(gateway: GatewayHandle) -> None:
         ({"expires_after": {"anchor": "midnight"}}, "invalid_value", "expires_after.anchor"),
         ({"max_duration_seconds": 0}, "invalid_value", "max_duration_seconds"),
         ({"session": 7}, "invalid_value", "session"),
+        ({"sesion": {"instructions": "Be brief."}}, "unknown_parameter", "sesion"),
         ({"session": {"type": "realtime", "instructions": 7}}, "invalid_value", "session"),
         ({"session": {"type": "realtime", "model": "mistral-huge"}}, "model_not_allowed", "session.model"),
         ({"session": {"type": "realtime", "audio": {"output": {"voice": "somebody"}}}}, "voice_not_allowed", "session.audio.output.voice"),

@@ -46,7 +46,10 @@ class IntegrationConfig(ResourceModel):
     default_voice: VoiceId = "default"
     """Default voice profile for agent responses; `default` is the voice that the operator is configured with."""
     turn_detection: TurnDetection = TurnDetection.SERVER_VAD
-    """Turn detection strategy used during live conversations. With push_to_talk, clients must commit each turn themselves."""
+    """Turn detection strategy used during live conversations. With push_to_talk, clients must commit each turn themselves.
+
+    With server_vad, a client may choose semantic_vad, or to commit its turns itself, by session.update.
+    """
     max_session_duration_seconds: Annotated[Integer, Field(ge=1, le=3600)] = 600
     """Maximum allowed conversational session duration, in seconds."""
 
@@ -80,7 +83,7 @@ class Policy(ResourceModel):
     allowed_models: Annotated[tuple[ModelName, ...], Field(max_length=32)] | None = None
     """Models that a client may ask for, beside config.model."""
     allowed_voices: Annotated[tuple[VoiceId, ...], Field(max_length=64)] | None = None
-    """Voices that a client may ask for, beside config.defaultVoice."""
+    """Voices that a client may ask for, beside config.defaultVoice. Only that one is looked for at Mistral before it is to speak."""
     instructions: Annotated[str, StringConstraints(max_length=16384)] | None = None
     """Instructions that precede whatever a client sends."""
     allowed_origins: Annotated[tuple[Origin, ...], Field(max_length=32)] | None = None

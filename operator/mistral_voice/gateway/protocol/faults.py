@@ -17,6 +17,7 @@ _KINDS = {
     "bytes": "a string of base64",
 }
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]+)`")
 _KIND = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>[^`]+)`")
 _BOUND = re.compile(r"Expected `(?P<kind>\w+)` (?P<length>of length )?(?P<sign>[<>]=) (?P<bound>\d+)")
 _BASE64 = "Invalid base64 encoded string"
@@ -45,6 +46,9 @@ def fault_of(error: msgspec.ValidationError) -> Fault:
     if missing := _MISSING.fullmatch(said):
         field = f"{path}.{missing['field']}".removeprefix(".")
         return Fault("missing_required_parameter", f"`{field}` is missing.", field)
+    if unknown := _UNKNOWN.fullmatch(said):
+        field = f"{path}.{unknown['field'][:_LONGEST_NAME]}".removeprefix(".")
+        return Fault("unknown_parameter", f"There is no `{field}`.", field)
     subject = f"`{path}`" if path else "It"
     return Fault("invalid_value", f"{subject} {_demand(said)}", path or None)
 

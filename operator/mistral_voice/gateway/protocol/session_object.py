@@ -151,7 +151,7 @@ def format_of(wanted: Given[WireFormat], param: str) -> Patched[AudioFormat]:
         raise Refused("invalid_value", f"There is no format {wanted.type[:50]!r}; there are {', '.join(AudioFormat)}.", f"{param}.type")
     found = AudioFormat(wanted.type)
     if wanted.rate not in (UNSET, None, found.sample_rate_hz):
-        message = f"{found} has a rate of {found.sample_rate_hz} Hz: resample the audio, or leave `rate` out if it has that rate already."
+        message = f"`rate` must be {found.sample_rate_hz} for {found}: resample the audio to {found.sample_rate_hz} Hz."
         raise Refused("invalid_value", message, f"{param}.rate")
     return found
 

@@ -180,6 +180,7 @@ class EndReason(StrEnum):
     IDLE = "idle"
     SLOW_CONSUMER = "slow_consumer"
     TOO_MANY_FAULTS = "too_many_faults"
+    MESSAGE_TOO_BIG = "message_too_big"
     ERROR = "error"
 
 
