@@ -123,8 +123,8 @@ class Replies:
 
     def interrupt(self) -> None:
         """The caller speaks: the live reply stops, or what is still to be heard of the last one."""
-        heard = self._playback.heard()
-        reply = self._live or self._playback.reply
+        heard, playing = self._playback.heard(), self._playback.reply
+        reply = self._live or playing
         self._playback.go_on()
         if reply is None:
             return
@@ -134,7 +134,7 @@ class Replies:
         self._interrupted = Interrupted(reply.settings, reply.item_id, reply.spoken, heard_ms, reply.text_end)
         self._false_as = None
         reply.cancel(StopReason.TURN_DETECTED)
-        if self._live is None:
+        if playing is not self._live and heard is not None and not has_finished(self.spoken(heard.item_id), heard.heard_ms):
             self._playback.stop()
 
     def truncated(self, item_id: str, heard_ms: float) -> None:

@@ -195,3 +195,16 @@ def test_the_interrupted_item_stays_in_its_place() -> None:
     previous = {event.item.id: event.previous_item_id for event in desk.all(events.ItemAdded)}
     assert (previous[item_id], previous[added]) == (desk.first_item, item_id)
     assert message(desk.last(events.OutputItemAdded).item).role is Role.ASSISTANT
+
+
+def test_a_voice_over_the_end_of_a_reply_stops_it_and_the_silent_one_that_follows() -> None:
+    desk = Telling()
+    desk.wait(5200)
+    desk.give(inputs.CreateResponse())
+    newest = desk.last(events.ResponseCreated).response.id
+    desk.voice()
+    done = desk.last(events.ResponseDone).response
+    assert (done.id, done.status) == (newest, ResponseStatus.CANCELLED)
+    assert desk.text_of(desk.first_item).endswith("Last is the")
+    desk.end_of_voice("Mhm.")
+    assert desk.last(events.ResponseCreated).response.id != newest
