@@ -14,11 +14,12 @@ from mistral_voice.gateway.admission import Reason
 from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.commands import EndReason, Happening, Outcome, Stage
 from mistral_voice.gateway.session.inputs import Usage
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 PREFIX = "mistral_voice_gateway_"
-UPSTREAMS = ("chat", "transcription", "speech")
 _LABELS = ("namespace", "integration", "mode")
+_KINDS_OF_STAGES = {Stage.TRANSCRIPT: UpstreamKind.TRANSCRIPTION, Stage.FIRST_AUDIO: UpstreamKind.SPEECH}
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _PAUSE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -94,7 +95,7 @@ class GatewayMetrics:
         )
         self._latency = _ByLabels(latency, self._constant, [(stage.value, self._model_of_stage(stage)) for stage in Stage])
         requests = self._counter(registry, "upstream_requests", "Requests to Mistral, by kind and model.", "kind", "model")
-        kinds = [(kind, self._model_of(kind)) for kind in UPSTREAMS]
+        kinds = [(kind.value, self._model_of(kind)) for kind in UpstreamKind]
         self._requests = _ByLabels(requests, self._constant, kinds)
         errors = self._counter(registry, "upstream_errors", "Failed requests, by kind, model and reason.", "kind", "model", "reason")
         self._errors = _ByLabels(errors, self._constant, [(*kind, fault.value) for kind in kinds for fault in FaultKind])
@@ -180,11 +181,11 @@ class GatewayMetrics:
         """Count a limit that was hit."""
         self._limits[limit].inc()
 
-    def requested(self, kind: str, model: str = "") -> None:
+    def requested(self, kind: UpstreamKind, model: str = "") -> None:
         """Count a request to Mistral; no model: the one that the integration has for this kind."""
         self._requests[kind, model or self._model_of(kind)].inc()
 
-    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
+    def failed(self, kind: UpstreamKind, error: StreamError, model: str = "") -> None:
         """Count a failed request to Mistral."""
         self._errors[kind, model or self._model_of(kind), error.kind.value].inc()
 
@@ -192,12 +193,18 @@ class GatewayMetrics:
         """Count a speech socket that a reply got: a spare that stood open, or a new one."""
         self._speech_sockets[spare].inc()
 
-    def _model_of(self, kind: str) -> str:
-        return {"chat": self._models.chat, "transcription": self._models.transcription, "speech": self._models.speech}[kind]
+    def _model_of(self, kind: UpstreamKind) -> str:
+        match kind:
+            case UpstreamKind.CHAT:
+                return self._models.chat
+            case UpstreamKind.TRANSCRIPTION:
+                return self._models.transcription
+            case UpstreamKind.SPEECH:
+                return self._models.speech
 
     def _model_of_stage(self, stage: Stage, chat_model: str = "") -> str:
-        kind = {Stage.TRANSCRIPT: "transcription", Stage.FIRST_AUDIO: "speech"}.get(stage, "chat")
-        return chat_model if kind == "chat" and chat_model else self._model_of(kind)
+        kind = _KINDS_OF_STAGES.get(stage, UpstreamKind.CHAT)
+        return chat_model if kind is UpstreamKind.CHAT and chat_model else self._model_of(kind)
 
     def _gauge(self, registry: CollectorRegistry, name: str, help_text: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", help_text, _LABELS, registry=registry).labels(*self._constant)

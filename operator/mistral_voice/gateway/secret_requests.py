@@ -10,7 +10,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.admission import bound_policy
 from mistral_voice.gateway.client_secret import Claims, ClientSecrets, TooMuchToSignError
 from mistral_voice.gateway.connection import new_id
-from mistral_voice.gateway.protocol.faults import fault_of
+from mistral_voice.gateway.protocol.misfits import misfit_of
 from mistral_voice.gateway.protocol.nesting import MOST_LEVELS, nests_too_deeply
 from mistral_voice.gateway.protocol.session_object import wire_session
 from mistral_voice.gateway.session.core import Session
@@ -47,8 +47,8 @@ def issue(secrets_of: ClientSecrets, policy: SessionPolicy, token: Secret, body:
     try:
         wanted = msgspec.json.decode(body or b"{}", type=SecretRequest)
     except msgspec.ValidationError as error:
-        fault = fault_of(error)
-        raise Refused(fault.code, f"The request can't be used: {fault.message}", fault.param) from None
+        misfit = misfit_of(error)
+        raise Refused(misfit.code, f"The request can't be used: {misfit.message}", misfit.param) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refused("invalid_json", "The body is not valid JSON.") from None
     expires_after = wanted.expires_after or ExpiresAfter()

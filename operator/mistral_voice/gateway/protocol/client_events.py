@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from mistral_voice.gateway.protocol.faults import fault_of, unknown_event
 from mistral_voice.gateway.protocol.items import WireItem, item_of, item_or_reference_of
+from mistral_voice.gateway.protocol.misfits import misfit_of, unknown_event
 from mistral_voice.gateway.protocol.nesting import MOST_LEVELS, nests_too_deeply
 from mistral_voice.gateway.protocol.session_object import (
     WireFormat,
@@ -204,8 +204,8 @@ def _explained(text: bytes, error: msgspec.ValidationError) -> BadEventError:
         return BadEventError("missing_required_parameter", "The event has no `type`.", "type", event_id)
     if envelope.type not in _KNOWN:
         return BadEventError("unknown_event_type", unknown_event(envelope.type, _KNOWN), "type", event_id)
-    fault = fault_of(error)
-    return BadEventError(fault.code, f"`{envelope.type}` can't be used: {fault.message}", fault.param, event_id)
+    misfit = misfit_of(error)
+    return BadEventError(misfit.code, f"`{envelope.type}` can't be used: {misfit.message}", misfit.param, event_id)
 
 
 def _input_of(event: AnyClientEvent) -> inputs.ClientInput:

@@ -7,6 +7,7 @@ from typing import Protocol
 from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, ReplyFinished, ReplyText, Usage
 from mistral_voice.gateway.upstream.answer_limit import AnswerLimit
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, fault_of
 from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatEnd, ChatPiece, ChatText, ChatUsage, stream_chat
 from mistral_voice.mistral.stream.chat_request import ChatRequest
@@ -45,7 +46,7 @@ class Replier:
 
     async def _write(self, response_id: str, request: ChatRequest) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            self._observer.requested("chat", request.model)
+            self._observer.requested(UpstreamKind.CHAT, request.model)
             began = False
             limit = AnswerLimit()
             try:
@@ -59,7 +60,7 @@ class Replier:
                         if isinstance(admitted, ChatEnd):
                             return
             except StreamError as error:
-                self._observer.failed("chat", error, request.model)
+                self._observer.failed(UpstreamKind.CHAT, error, request.model)
                 if began or attempt == ATTEMPTS or not error.is_transient:
                     self._emit(ReplyFailed(response_id, fault_of(error)))
                     return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import SpeechAudio, SpeechFailed, SpeechFinished
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.speech_sockets import Lease, SpeechSockets
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, UpstreamObserver, alongside, fault_of
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
@@ -110,7 +111,7 @@ class ReplySpeech:
                     await alongside(self._receive(lease), self._send(lease))
                     return
             except StreamError as error:
-                self._observer.failed("speech", error)
+                self._observer.failed(UpstreamKind.SPEECH, error)
                 if self._is_cut_in_the_middle:
                     raise
                 if not await self._may_try_again(error, lease):
@@ -157,13 +158,13 @@ class ReplySpeech:
         """Speak what is left over HTTP. `cause` is why there was no socket: it is what the client hears if HTTP is no help."""
         client, model = self._sockets.client, self._sockets.model
         while (segment := await self._next()) is not None:
-            self._observer.requested("speech")
+            self._observer.requested(UpstreamKind.SPEECH)
             try:
                 async with aclosing(stream_speech(client, model, self.voice, segment.text)) as pieces:
                     async for piece in pieces:
                         self._take(piece)
             except StreamError as error:
-                self._observer.failed("speech", error)
+                self._observer.failed(UpstreamKind.SPEECH, error)
                 if self._is_cut_in_the_middle or not error.is_transient or not self._count_attempt():
                     raise (cause or error) from None
                 await asyncio.sleep(RETRY_SECONDS)

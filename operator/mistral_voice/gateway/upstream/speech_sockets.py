@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.tasks import UpstreamObserver
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
@@ -205,7 +206,7 @@ class SpeechSockets:
 
     async def _open(self, key: SpeechKey) -> _Line:
         closing = AsyncExitStack()
-        self._observer.requested("speech")
+        self._observer.requested(UpstreamKind.SPEECH)
         socket = await closing.enter_async_context(open_speech(self.client, key.model, key.voice))
         return _Line(key, socket, closing, self._now())
 
@@ -265,7 +266,7 @@ class SpeechSockets:
         try:
             line = await self._open(key)
         except StreamError as error:
-            self._observer.failed("speech", error)
+            self._observer.failed(UpstreamKind.SPEECH, error)
             self._failed(key.voice)
             return
         except Exception as error:  # noqa: BLE001 - without a spare a reply opens a socket of its own; no other spare is the worse for it

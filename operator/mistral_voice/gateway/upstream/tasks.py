@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from mistral_voice.gateway.session.errors import Fault
 from mistral_voice.gateway.session.inputs import Input
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 
 Emit = Callable[[Input], None]
@@ -15,12 +16,12 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class UpstreamObserver(Protocol):
-    """Counts requests to Mistral and their errors, by `chat`, `transcription` or `speech`."""
+    """Counts requests to Mistral and their errors, by kind."""
 
-    def requested(self, kind: str, model: str = "") -> None:
+    def requested(self, kind: UpstreamKind, model: str = "") -> None:
         """A request was made. No model: the integration's own."""
 
-    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
+    def failed(self, kind: UpstreamKind, error: StreamError, model: str = "") -> None:
         """A request failed."""
 
     def speech_socket(self, *, spare: bool) -> None:

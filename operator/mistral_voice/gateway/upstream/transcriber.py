@@ -20,6 +20,7 @@ from mistral_voice.gateway.session.inputs import (
     TurnEvent,
     TurnEventsMissing,
 )
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, alongside, fault_of
 from mistral_voice.mistral.stream import turn_events
 from mistral_voice.mistral.stream.client import StreamClient
@@ -217,7 +218,7 @@ class _Turn:
                 self._mistral.tells_turns = False
                 self._do_without_turns()
             except StreamError as error:
-                self._mistral.observer.failed("transcription", error)
+                self._mistral.observer.failed(UpstreamKind.TRANSCRIPTION, error)
                 failures += not isinstance(error, _StalledError)
                 if failures >= ATTEMPTS and self._may_be_for_turns(error):
                     failures = 0
@@ -253,7 +254,7 @@ class _Turn:
         client, model, audio_format = self._mistral.client, self._mistral.model, self.audio.audio_format
         encoding = Encoding(ENCODINGS[audio_format], audio_format.sample_rate_hz)
         async with self._mistral.sockets:
-            self._mistral.observer.requested("transcription")
+            self._mistral.observer.requested(UpstreamKind.TRANSCRIPTION)
             async with open_transcription(client, model, encoding, self._language, self._end_timeout_ms) as socket:
                 self._only_errors = True
                 await alongside(self._receive(socket), self._send(socket))

@@ -8,6 +8,7 @@ import pytest
 
 from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.upstream import speech_sockets
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.speech_sockets import (
     BACK_OFF_SECONDS,
     DEMAND_SECONDS,
@@ -37,10 +38,10 @@ class Pod:
         self.failures: list[StreamError] = []
         self.sockets: SpeechSockets
 
-    def requested(self, kind: str, model: str = "") -> None:
-        assert kind == "speech"
+    def requested(self, kind: UpstreamKind, model: str = "") -> None:
+        assert kind is UpstreamKind.SPEECH
 
-    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
+    def failed(self, kind: UpstreamKind, error: StreamError, model: str = "") -> None:
         self.failures.append(error)
 
     def speech_socket(self, *, spare: bool) -> None:

@@ -8,6 +8,7 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.limit import Limit
 from mistral_voice.gateway.session.audio_format import AudioFormat
 from mistral_voice.gateway.session.inputs import Input, TranscriptDelta, TranscriptFailed, TurnEventsMissing
+from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS
 from mistral_voice.gateway.upstream.transcriber import KEPT_MS, LARGEST_PIECE_MS, MOST_CHARACTERS, PIECE_MS, Transcriber, TurnAudio
 from mistral_voice.mistral.stream.client import Deadlines, StreamClient, open_http
@@ -75,11 +76,11 @@ class Counted:
         self.requests = 0
         self.limits: list[Limit] = []
 
-    def requested(self, kind: str, model: str = "") -> None:
+    def requested(self, kind: UpstreamKind, model: str = "") -> None:
         self.requests += 1
 
-    def failed(self, kind: str, error: StreamError, model: str = "") -> None:
-        assert kind == "transcription"
+    def failed(self, kind: UpstreamKind, error: StreamError, model: str = "") -> None:
+        assert kind is UpstreamKind.TRANSCRIPTION
 
     def limit_hit(self, limit: Limit) -> None:
         self.limits.append(limit)

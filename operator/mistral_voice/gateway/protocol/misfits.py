@@ -31,26 +31,26 @@ _LONGEST_NAME = 64
 _SIMILARITY = 0.75
 
 
-class Fault(Struct, frozen=True):
-    """Its code in the protocol, a sentence, and the path of the field; None if the fault is in the whole."""
+class Misfit(Struct, frozen=True):
+    """Its code in the protocol, a sentence, and the path of the field; None if it is the whole that does not fit."""
 
     code: str
     message: str
     param: str | None
 
 
-def fault_of(error: msgspec.ValidationError) -> Fault:
+def misfit_of(error: msgspec.ValidationError) -> Misfit:
     """Return what a client is told of JSON that has another form than it should."""
     said, _, place = str(error).partition(" - at `$")
     path = place.removesuffix("`").removeprefix(".")
     if missing := _MISSING.fullmatch(said):
         field = f"{path}.{missing['field']}".removeprefix(".")
-        return Fault("missing_required_parameter", f"`{field}` is missing.", field)
+        return Misfit("missing_required_parameter", f"`{field}` is missing.", field)
     if unknown := _UNKNOWN.fullmatch(said):
         field = f"{path}.{unknown['field'][:_LONGEST_NAME]}".removeprefix(".")
-        return Fault("unknown_parameter", f"There is no `{field}`.", field)
+        return Misfit("unknown_parameter", f"There is no `{field}`.", field)
     subject = f"`{path}`" if path else "It"
-    return Fault("invalid_value", f"{subject} {_demand(said)}", path or None)
+    return Misfit("invalid_value", f"{subject} {_demand(said)}", path or None)
 
 
 def unknown_event(name: str, known: frozenset[str]) -> str:
