@@ -1,16 +1,22 @@
 """Nobody is sent elsewhere, with a key in hand or not."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from mistral_voice.broker.control_plane import open_http as open_brokers
-from mistral_voice.mistral.stream.client import open_http as open_gateways
+from mistral_voice.mistral.stream.client import open_http
 
 KINDS = {kind.status_code: kind for kind in (web.HTTPMovedPermanently, web.HTTPFound, web.HTTPSeeOther, web.HTTPTemporaryRedirect)}
+
+
+@asynccontextmanager
+async def open_gateways(ca_bundle_file: None) -> AsyncIterator[aiohttp.ClientSession]:
+    async with open_http(ca_bundle_file) as http:
+        yield http.sockets
 
 
 @asynccontextmanager
@@ -40,7 +46,9 @@ async def server(status: int, visits: list[str]) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("status", sorted(KINDS))
 @pytest.mark.parametrize("opened", [open_brokers, open_gateways], ids=["broker", "gateway"])
-async def test_a_websockets_handshake_is_not_led_elsewhere(status: int, opened: Callable[[None], aiohttp.ClientSession]) -> None:
+async def test_a_websockets_handshake_is_not_led_elsewhere(
+    status: int, opened: Callable[[None], AbstractAsyncContextManager[aiohttp.ClientSession]]
+) -> None:
     visits: list[str] = []
     async with server(status, visits) as url, opened(None) as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import aiohttp
 from aiohttp import WSCloseCode
 from msgspec import structs
 
@@ -16,6 +15,7 @@ from mistral_voice.gateway.session.events import ErrorOccurred
 from mistral_voice.gateway.session.policy import SessionPolicy
 from mistral_voice.gateway.settings import Settings
 from mistral_voice.gateway.upstream.speech_sockets import SpeechSockets
+from mistral_voice.mistral.stream.client import Http
 
 SPARES = 1
 """Speech sockets that a session keeps open ahead of its replies: each belongs to the session's own ticket."""
@@ -25,7 +25,7 @@ SPARES = 1
 class ManagedMode:
     """Opens lines and makes of the gateway's surroundings a session's."""
 
-    http: aiohttp.ClientSession
+    http: Http
     config: GatewayConfig
     token: Credential
     settings: Settings

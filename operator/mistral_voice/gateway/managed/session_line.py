@@ -27,7 +27,7 @@ from mistral_voice.contract.lease import (
 from mistral_voice.contract.secret import Secret
 from mistral_voice.gateway.session.errors import GatewayError
 from mistral_voice.gateway.session.inputs import EndsEarlier, Input
-from mistral_voice.mistral.stream.client import Route, StreamClient
+from mistral_voice.mistral.stream.client import Http, Route, StreamClient
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError
 from mistral_voice.runtime.clock import Clock
 from mistral_voice.runtime.logs import fields
@@ -76,7 +76,7 @@ class SessionLine:
     on is told so by an input.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, base_url: str, token: Callable[[], Secret], wanted: Open, clock: Clock) -> None:
+    def __init__(self, http: Http, base_url: str, token: Callable[[], Secret], wanted: Open, clock: Clock) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._host = URL(base_url).host
@@ -174,7 +174,7 @@ class SessionLine:
         timeout = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await self._http.ws_connect(
+                return await self._http.sockets.ws_connect(
                     "ws" + self._base_url.removeprefix("http") + SESSION_LINE_PATH,
                     headers=headers,
                     heartbeat=PING_SECONDS,
@@ -256,7 +256,7 @@ class SessionLine:
 class LineClient(StreamClient):
     """The way to Mistral of one managed session: wherever its line leads."""
 
-    def __init__(self, http: aiohttp.ClientSession, line: SessionLine, token: Callable[[], Secret], base: StreamClient) -> None:
+    def __init__(self, http: Http, line: SessionLine, token: Callable[[], Secret], base: StreamClient) -> None:
         super().__init__(http, "", token, base.deadlines)
         self._line = line
 

@@ -9,7 +9,7 @@ from mistral_voice.gateway.session.inputs import Input, ReplyCall, ReplyFailed, 
 from mistral_voice.gateway.upstream.answer_limit import AnswerLimit
 from mistral_voice.gateway.upstream.kind import UpstreamKind
 from mistral_voice.gateway.upstream.tasks import ATTEMPTS, RETRY_SECONDS, Emit, Spawn, UpstreamObserver, fault_of
-from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatEnd, ChatPiece, ChatText, ChatUsage, stream_chat
+from mistral_voice.mistral.stream.chat import ChatCallPiece, ChatPiece, ChatText, ChatUsage, stream_chat
 from mistral_voice.mistral.stream.chat_request import ChatRequest
 from mistral_voice.mistral.stream.client import StreamClient
 from mistral_voice.mistral.stream.errors import StreamError
@@ -57,7 +57,6 @@ class Replier:
                         self._emit(_input_of(response_id, admitted))
                         if admitted is not piece:
                             self._observer.limit_hit(Limit.REPLY)
-                        if isinstance(admitted, ChatEnd):
                             return
             except StreamError as error:
                 self._observer.failed(UpstreamKind.CHAT, error, request.model)

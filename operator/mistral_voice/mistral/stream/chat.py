@@ -64,24 +64,25 @@ async def _answer(client: StreamClient, request: ChatRequest) -> AsyncGenerator[
     calls = CallReader()
     finish_reason: str | None = None
     usage: ChatUsage | None = None
-    async with client.post(PATH, body, _WHAT) as answer, aclosing(data_of_events(answer)) as events:
-        async for data in events:
-            if data == b"[DONE]":
-                break
-            chunk = _decoded(data)
-            if chunk.error is not None or chunk.object == "error":
-                raise StreamError(FaultKind.UNAVAILABLE, f"{_WHAT} failed: Mistral broke it off with an error.")
-            usage = _usage(chunk.usage) or usage
-            for choice in chunk.choices:
-                if choice.delta is not None:
-                    if text := _text(choice.delta.content):
-                        yield ChatText(text)
-                    for piece in choice.delta.tool_calls or ():
-                        yield calls.piece(piece)
-                finish_reason = choice.finish_reason or finish_reason
-    if finish_reason is None:
-        raise StreamError(FaultKind.DISCONNECTED, f"{_WHAT} failed: Mistral cut it off in the middle.")
-    yield ChatEnd(finish_reason, usage)
+    async with client.post(PATH, body, _WHAT) as answer:
+        async with aclosing(data_of_events(answer)) as events:
+            async for data in events:
+                if data == b"[DONE]":
+                    break
+                chunk = _decoded(data)
+                if chunk.error is not None or chunk.object == "error":
+                    raise StreamError(FaultKind.UNAVAILABLE, f"{_WHAT} failed: Mistral broke it off with an error.")
+                usage = _usage(chunk.usage) or usage
+                for choice in chunk.choices:
+                    if choice.delta is not None:
+                        if text := _text(choice.delta.content):
+                            yield ChatText(text)
+                        for piece in choice.delta.tool_calls or ():
+                            yield calls.piece(piece)
+                    finish_reason = choice.finish_reason or finish_reason
+        if finish_reason is None:
+            raise StreamError(FaultKind.DISCONNECTED, f"{_WHAT} failed: Mistral cut it off in the middle.")
+        yield ChatEnd(finish_reason, usage)
 
 
 class CallReader:

@@ -1,9 +1,9 @@
-"""The way to Mistral: one aiohttp client, the base URL, and a credential that is asked for at each new connection."""
+"""The way to Mistral: connections, the base URL, and a credential that is asked for at each request and each new socket."""
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,10 +12,15 @@ from mistral_voice.contract.secret import Secret
 from mistral_voice.mistral.stream.errors import FaultKind, StreamError, error_of_status
 from mistral_voice.mistral.stream.json_socket import JsonSocket
 from mistral_voice.runtime import redirects
-from mistral_voice.runtime.serving import KEPT_SECONDS
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message that is taken from a realtime socket."""
+KEPT_SECONDS = 30.0
+"""A connection that has served waits so long for the next request: less than what lies between here and Mistral keeps an idle one."""
+LEFT_SECONDS = 0.2
+"""When all of an answer has been told, its body has so long to end, …"""
+MOST_LEFT_BYTES = 16 * 1024
+"""… and so many bytes: then its connection can serve again."""
 
 _SOCKET_TIMEOUT = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=0.5)
 
@@ -46,12 +51,21 @@ class Route:
     server_hostname: str | None = None
 
 
+@dataclass(frozen=True)
+class Http:
+    """The connections: those of `requests` serve one answer after another, those of `sockets` one socket each.
+
+    They are kept apart because a socket's handshake would take a connection that the next request could have had at once.
+    """
+
+    requests: aiohttp.ClientSession
+    sockets: aiohttp.ClientSession
+
+
 class StreamClient:
     """Opens streams to Mistral. `credential` returns the key of the moment; it raises StreamError if there is none."""
 
-    def __init__(
-        self, http: aiohttp.ClientSession, base_url: str, credential: Callable[[], Secret], deadlines: Deadlines = Deadlines()
-    ) -> None:
+    def __init__(self, http: Http, base_url: str, credential: Callable[[], Secret], deadlines: Deadlines = Deadlines()) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._credential = credential
@@ -69,7 +83,10 @@ class StreamClient:
 
     @asynccontextmanager
     async def post(self, path: str, body: bytes, what: str) -> AsyncIterator[aiohttp.StreamReader]:
-        """POST JSON and yield the answer's body as it comes. Raises StreamError for all that is no success."""
+        """POST JSON and yield the answer's body as it comes. Raises StreamError for all that is no success.
+
+        Whoever leaves the context without an error has read all that there is to know of the answer.
+        """
         with _translated(what):
             async with asyncio.timeout(self.deadlines.connect_seconds):
                 route = await self.route(what)
@@ -78,7 +95,7 @@ class StreamClient:
             total=None, connect=None, sock_connect=self.deadlines.connect_seconds, sock_read=self.deadlines.read_seconds
         )
         with _translated(what):
-            async with self._http.post(
+            async with self._http.requests.post(
                 route.base_url + path,
                 data=body,
                 headers=headers,
@@ -89,6 +106,7 @@ class StreamClient:
                 if answer.status != 200:
                     raise error_of_status(answer.status, what)
                 yield answer.content
+                await _read_to_its_end(answer.content)
 
     @asynccontextmanager
     async def socket(self, path: str, what: str) -> AsyncIterator[JsonSocket]:
@@ -96,7 +114,7 @@ class StreamClient:
         with _translated(what):
             async with asyncio.timeout(self.deadlines.connect_seconds):
                 route = await self.route(what)
-                opened = await self._http.ws_connect(
+                opened = await self._http.sockets.ws_connect(
                     "ws" + route.base_url.removeprefix("http") + path,
                     headers=_authorization(route),
                     max_msg_size=MAX_MESSAGE_BYTES,
@@ -118,20 +136,34 @@ def _authorization(route: Route) -> dict[str, str]:
     return {"Authorization": f"Bearer {route.credential.reveal()}"}
 
 
-def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
-    """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's authorities.
+@asynccontextmanager
+async def open_http(ca_bundle_file: str | None) -> AsyncIterator[Http]:
+    """Yield connections without cookies, proxies, redirects or limits to their number; `ca_bundle_file` replaces the system's authorities.
 
-    Raises OSError or ssl.SSLError if the bundle can't be used. Call it inside a running loop.
+    Raises OSError or ssl.SSLError if the bundle can't be used.
     """
     context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
-    connector = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS)
+    async with _session(context) as requests, _session(context) as sockets:
+        yield Http(requests, sockets)
+
+
+def _session(context: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=True,
         trace_configs=[redirects.none_followed()],
     )
+
+
+async def _read_to_its_end(body: aiohttp.StreamReader) -> None:
+    """Read what is left of a body, if its end comes soon: then the connection is kept, else it is closed."""
+    left = MOST_LEFT_BYTES
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with asyncio.timeout(LEFT_SECONDS):
+            while left > 0 and (chunk := await body.readany()):
+                left -= len(chunk)
 
 
 @contextmanager
