@@ -56,9 +56,13 @@ class Messages(Protocol):
 
 @dataclass(frozen=True)
 class Calls:
-    """Answers the calls. `http` is the way to Mistral. With `any_address` a ticket may be shown from elsewhere than its line."""
+    """Answers the calls. `http` and `sockets` are the ways to Mistral, kept apart so that no socket takes a connection that a request left.
+
+    With `any_address` a ticket may be shown from elsewhere than its line.
+    """
 
     http: aiohttp.ClientSession
+    sockets: aiohttp.ClientSession
     tickets: Tickets
     sessions: Sessions
     reports: KeyReports
@@ -215,7 +219,7 @@ class Calls:
         key = session.key
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                upstream = await self.http.ws_connect(
+                upstream = await self.sockets.ws_connect(
                     "ws" + key.base_url.removeprefix("http") + path,
                     headers={"Authorization": f"Bearer {key.value.reveal()}"},
                     max_msg_size=MAX_ANSWER_MESSAGE_BYTES,

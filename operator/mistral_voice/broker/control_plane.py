@@ -111,11 +111,14 @@ class TokenFile:
         return Secret(self._path.read_text(encoding="ascii").strip())
 
 
-def open_http(ca_bundle_file: str | None) -> aiohttp.ClientSession:
-    """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's roots."""
+def open_http(ca_bundle_file: str | None, kept_seconds: float = KEPT_SECONDS) -> aiohttp.ClientSession:
+    """Return an HTTP client without cookies, proxies, redirects or connection limits; `ca_bundle_file` replaces the system's roots.
+
+    A connection that has served waits `kept_seconds` for the next request.
+    """
     context: ssl.SSLContext | bool = True if ca_bundle_file is None else ssl.create_default_context(cafile=ca_bundle_file)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS),
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=kept_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         trace_configs=[redirects.none_followed()],

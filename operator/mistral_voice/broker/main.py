@@ -26,6 +26,7 @@ from mistral_voice.kube.access import Access, NoAccess, load_access
 from mistral_voice.kube.client import Client
 from mistral_voice.kube.identity import Identity
 from mistral_voice.mistral.rest.client import open_http as open_rest
+from mistral_voice.mistral.stream.client import KEPT_SECONDS
 from mistral_voice.runtime import logs
 from mistral_voice.runtime.background import Background
 from mistral_voice.runtime.certificate import ServedCertificate, TrustedAuthorities
@@ -109,7 +110,8 @@ async def running_broker(settings: Settings, access: Access, redactor: Redactor,
     async with AsyncExitStack() as closing:
         kube = await closing.enter_async_context(Client(access))
         control_http = await closing.enter_async_context(open_http(None))
-        mistral_http = await closing.enter_async_context(open_http(settings.upstream_ca))
+        mistral_http = await closing.enter_async_context(open_http(settings.upstream_ca, KEPT_SECONDS))
+        mistral_sockets = await closing.enter_async_context(open_http(settings.upstream_ca))
         rest = await closing.enter_async_context(open_rest(ca_bundle))
         control_plane = ControlPlane(control_http, settings.control_plane_url, TokenFile(settings.control_plane_token), authorities)
         ring = KeyRing(kube, settings.pool_namespace, redactor, settings.upstream_url)
@@ -124,7 +126,7 @@ async def running_broker(settings: Settings, access: Access, redactor: Redactor,
         closing.push_async_callback(releases.finish, LAST_RELEASES_SECONDS)
         listener = closing.enter_context(socket.create_server((settings.host, settings.port), reuse_port=False))
         address = _address(settings.advertised_host, listener.getsockname()[1])
-        calls = Calls(mistral_http, tickets, sessions, reports, metrics, clock, settings.any_address)
+        calls = Calls(mistral_http, mistral_sockets, tickets, sessions, reports, metrics, clock, settings.any_address)
         surroundings = Surroundings(
             settings.name, address, directory, control_plane, ring, reports, tickets, sessions, metrics, clock, releases
         )

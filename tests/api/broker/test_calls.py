@@ -191,6 +191,33 @@ async def test_what_no_gateway_says_closes_the_socket(reach: Hand, line: OpenLin
         assert "model" in str(message.extra)
 
 
+async def test_a_completion_has_the_connection_of_the_one_before_also_when_a_socket_was_opened_between(
+    reach: Hand, line: OpenLine, place: Place
+) -> None:
+    asked_from: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            socket: web.WebSocketResponse[bool] = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
+        assert request.transport is not None
+        asked_from.append(request.transport.get_extra_info("peername")[1])
+        return web.Response(text="data: [DONE]\n\n", content_type="text/event-stream")
+
+    async with recording(answer) as url:
+        session = next(iter(place.brokers[0].sessions))
+        session.key = structs.replace(session.key, base_url=url)
+        await reach.chat(line.opened.ticket)
+        headers = {"Authorization": f"Bearer {line.opened.ticket}"}
+        socket_url = f"{reach.url}/v1/audio/transcriptions/realtime?model={HEARING}"
+        async with reach.http.ws_connect(socket_url, headers=headers, server_hostname="localhost"):
+            await reach.chat(line.opened.ticket)
+    assert len(asked_from) == 2
+    assert len(set(asked_from)) == 1
+
+
 @pytest.mark.parametrize(("status", "outcome"), [(401, KeyOutcome.REFUSED), (403, KeyOutcome.FORBIDDEN), (429, KeyOutcome.RATE_LIMITED)])
 async def test_mistrals_refusals_pass_and_are_told_to_the_control_plane(
     place: Place, reach: Hand, line: OpenLine, status: int, outcome: KeyOutcome
