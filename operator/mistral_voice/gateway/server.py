@@ -94,7 +94,8 @@ class ClientPort:
         except TurnedAway as turned_away:
             return self._turn_away(turned_away)
         except Refused as refused:
-            return self._turn_away(TurnedAway(Reason.MODEL, 403, refused.code, refused.message))
+            self._metrics.refused(Reason.MODEL)
+            return _refusal(403, refused.code, refused.message, param="model")
         with self._counted(admission.secret_id):
             return await self._session(request, admission.policy)
 

@@ -87,8 +87,9 @@ async def test_who_has_lost_the_way_is_told_it(gateway: GatewayHandle, method: s
 async def test_a_plain_request_tells_why_a_handshake_is_refused(gateway: GatewayHandle) -> None:
     """Many WebSocket libraries, a browser's above all, hide the answer's body."""
     status, text = await gateway.get("/v1/realtime?model=mistral-huge", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert status == 403
-    assert "it offers mistral-medium-latest" in json.loads(text)["error"]["message"]
+    error = json.loads(text)["error"]
+    assert (status, error["code"], error["param"]) == (403, "model_not_allowed", "model")
+    assert "it offers mistral-medium-latest" in error["message"]
 
 
 async def test_one_session_too_many_is_refused_with_a_sentence(mistral: SimulatorHandle, tmp_path: Path) -> None:
