@@ -11,6 +11,7 @@ from mistral_voice.simulator.scripted.tone import dominant_hz, tone_hz
 from tests.support.gateway import GatewayHandle, running_gateway
 from tests.support.simulator import SimulatorHandle
 from tests.support.speech import clicks, noise, silence, speech
+from tests.support.waiting import eventually
 from tests.unit.gateway.conftest import MS_PER_CHARACTER
 
 QUESTION = "What is the capital of France?"
@@ -160,8 +161,16 @@ async def test_two_questions_in_one_burst_are_two_turns(gateway: GatewayHandle, 
     async with gateway.connect() as client:
         await client.update(audio={"input": {**HEARD, "turn_detection": {"type": "server_vad", "interrupt_response": False}}})
         await client.say(speech(QUESTION) + silence(1500) + speech("And how many people live there?") + silence(1500), chunk_ms=5000)
-        await client.until("response.done")
-        await client.until("response.done")
+        for _ in range(2):
+            await client.until("conversation.item.input_audio_transcription.completed")
+
+        async def both_answered() -> bool:
+            """One reply may answer both: it waits while the caller speaks on."""
+            asked = [request["body"]["messages"] for request in await mistral.requests(endpoint="chat")]
+            newest = str(asked[-1]) if asked else ""
+            return "One." in newest and "Two." in newest
+
+        await eventually(both_answered, "a reply to both questions")
     heard = [event["transcript"] for event in client.all("conversation.item.input_audio_transcription.completed")]
     assert heard == ["One.", "Two."]
     starts = [event["audio_start_ms"] for event in client.all("input_audio_buffer.speech_started")]
